@@ -1,0 +1,110 @@
+"""`decide`: one event in, everything that follows from it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from copy import copy
+from typing import Any
+
+from ..record import Phase
+from . import events as ev
+from .dag import advance_dag
+from .events import Decision, Event
+from .hooks import complete_hook, hook_delivered, start_hook
+from .leaf import on_completed, on_resumed, on_started, on_worker_lost
+from .lifecycle import (
+    cancelled,
+    conclude_run,
+    failed,
+    look_at_time,
+    paused,
+    submitted,
+    taken_over,
+    unpaused,
+)
+from .loop import advance_loop
+from .nodes import release_held
+from .state import DagScope, LoopScope, State
+from .turn import Turn
+
+
+def decide(state: State, event: Event) -> Decision:
+    """What `event` changes in `state`, and what is to be done about it.
+
+    The same state and event always give the same decision. `state` is advanced by the changes of the
+    decision; whoever cannot commit them drops it and loads it again. Raises InvalidState, with
+    nothing changed, when somebody asked for what the state does not allow.
+    """
+    return decide_all(state, (event,))
+
+
+def decide_all(state: State, events: Iterable[Event]) -> Decision:
+    """The events in order, as one decision. Requests that may be refused must come alone."""
+    turn: Turn | None = None
+    for event in events:
+        if turn is None:
+            turn = _begin(state, event)
+        else:
+            turn.at = max(event.at, turn.at)
+        _HANDLERS[type(event)](turn, event)
+        if turn.todo or state.held:
+            _work_off(turn)
+    assert turn is not None, "a decision needs an event"
+    _take_up_agenda(turn)
+    return turn.decision()
+
+
+def _begin(state: State, event: Event) -> Turn:
+    if isinstance(event, ev.RunSubmitted):
+        state.begin(copy(event.run))  # the event must stay as it is: it may be decided again
+        return Turn(state, event.at, fresh_run=True)
+    return Turn(state, event.at)
+
+
+def _work_off(turn: Turn) -> None:
+    """Advance scopes until nothing follows any more, innermost first."""
+    todo = turn.todo
+    while todo:
+        scope = todo.pop()
+        if isinstance(scope, DagScope):
+            advance_dag(turn, scope)
+        elif isinstance(scope, LoopScope):
+            advance_loop(turn, scope)
+        else:
+            conclude_run(turn)
+    if turn.state.held:
+        release_held(turn)  # whatever ended may have freed a slot
+
+
+def _take_up_agenda(turn: Turn) -> None:
+    """Go on with what earlier decisions left over, within this decision's measure."""
+    state = turn.state
+    if not state.agenda or state.run.phase is Phase.CANCELLED:
+        return
+    turn.todo.extend(reversed(state.agenda))
+    state.agenda.clear()
+    _work_off(turn)
+
+
+def _time_passed(turn: Turn, event: ev.TimePassed) -> None:
+    look_at_time(turn)
+
+
+_HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
+    ev.RunSubmitted: submitted,
+    ev.TaskStarted: on_started,
+    ev.TaskCompleted: on_completed,
+    ev.TaskResumed: on_resumed,
+    ev.WorkerLost: on_worker_lost,
+    ev.RunTakenOver: lambda turn, event: taken_over(turn),
+    ev.RunCancelled: cancelled,
+    ev.RunPaused: paused,
+    ev.RunUnpaused: unpaused,
+    ev.RunFailed: failed,
+    ev.TimePassed: _time_passed,
+    ev.HookStarted: lambda turn, e: start_hook(turn, e.number, e.delivery),
+    ev.HookCompleted: lambda turn, e: complete_hook(
+        turn, e.number, e.delivery, e.code, e.message, e.outputs
+    ),
+    ev.HookNotified: lambda turn, e: hook_delivered(turn, e.number),
+}

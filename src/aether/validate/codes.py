@@ -1,0 +1,98 @@
+"""Every problem code of documents, once. Codes never change; `docs/problems.md` lists them."""
+
+from __future__ import annotations
+
+CODES: dict[str, str] = {
+    # reading the text
+    "not-utf8": "The text is not UTF-8.",
+    "syntax": "The text is neither JSON nor YAML.",
+    "empty-document": "There is no document in the text.",
+    "several-documents": "The text holds several documents where one is expected.",
+    "document-too-large": "The document exceeds a limit on size or on the number of values.",
+    "document-too-deep": "Objects and lists are nested deeper than 100 levels.",
+    "duplicate-key": "A key occurs twice in one object; one of the values would be lost.",
+    "key-not-text": "A key is a number, a list or an object; keys are text.",
+    "bad-alias": "A YAML alias has no anchor above it, or stands inside its own value.",
+    "yaml-tag": "A YAML tag such as !!python/object is used; documents hold plain data.",
+    "number-out-of-range": "A number is NaN, infinite or thousands of digits long.",
+    "bad-character": "Half of a surrogate pair stands in the text.",
+    "not-json": "A document given as Python objects holds something that JSON cannot.",
+    # shape
+    "wrong-type": "A member has another JSON type than the protocol says.",
+    "unknown-member": "A member is not part of the protocol (a warning with --lenient).",
+    "missing-member": "A member that must be there is absent or empty.",
+    "too-many-problems": "There are more problems than are listed.",
+    "api-version": "`apiVersion` is not `aether/v1`.",
+    "unknown-kind": "`kind` is none of Workflow, CronWorkflow and WorkflowTemplate.",
+    "bad-name": "A name is no DNS label: lower case, digits and hyphens, at most 63 characters.",
+    "bad-choice": "A member has a value outside the few that it may have.",
+    "bad-duration": "A duration cannot be read; write 300ms, 1.5h, 1h30m or 2d.",
+    "out-of-range": "A number is smaller or larger than the member allows.",
+    # templates
+    "no-templates": "The workflow has neither templates nor a workflowTemplateRef.",
+    "template-kind": "A template does not hold exactly one of task, dag and loop.",
+    "duplicate-template": "Two templates have the same name.",
+    "unknown-entrypoint": "`entrypoint` names no template.",
+    "unknown-template": "A node or loop refers to a template that does not exist.",
+    "unused-template": "Nothing leads to this template (a warning).",
+    "reference-conflict": "A reference and its local alternative are both given.",
+    "nesting-too-deep": "Templates are nested deeper than maxNestedDepth, or contain themselves.",
+    "ignored-member": "A member has no effect at this place (a warning).",
+    # nodes of a DAG
+    "no-tasks": "A DAG has no tasks.",
+    "duplicate-node": "Two nodes of one DAG have the same name.",
+    "node-without-work": "A node has neither a template nor an executor.",
+    "unknown-dependency": "A dependency names no node of the DAG.",
+    "duplicate-dependency": "A node lists the same dependency twice (a warning).",
+    "dag-cycle": "Nodes wait for each other in a circle.",
+    "empty-entrypoints": "`entrypoints` is an empty list, so nothing would run.",
+    "unknown-entrypoint-node": "`entrypoints` names no node of the DAG.",
+    "node-never-runs": "A node depends on one outside `entrypoints`: it is omitted (a warning).",
+    "phase-conditions-on-container": "`phaseConditions` stands on a node that runs a dag or loop.",
+    # loops
+    "no-body": "A loop has no body.",
+    "loop-mode": "A loop does not have exactly one of items, itemsFrom and repeatCondition.",
+    "repeat-without-limit": "`repeatCondition` needs a positive maxIterations.",
+    "repeat-concurrency": "`repeatCondition` runs one iteration at a time; concurrency is set.",
+    # tasks and executors
+    "no-executor": "A task template that is used has no executor (a warning if only as a hook).",
+    "no-executor-type": "An executor has an empty type.",
+    "unknown-executor": "No worker serves this executor type yet (a warning).",
+    "executor-input-missing": "An input that the executor requires is not given.",
+    "executor-input-unknown": "An input that the executor does not know is given.",
+    # hooks
+    "unknown-hook-template": "A hook names a template that does not exist.",
+    "hook-not-task": "A hook names a dag or loop; it must be a task template.",
+    # values
+    "duplicate-parameter": "Two parameters or artifacts in one list have the same name.",
+    "unknown-type": "A parameter type is none of the known ones.",
+    "type-mismatch": "A literal value does not fit the declared type.",
+    "not-in-enum": "A literal value is not among the declared ones.",
+    "undeclared-argument": "An argument is not declared by the template it goes to (a warning).",
+    "empty-value-from": "`valueFrom` names nothing (a warning).",
+    "bad-artifact": "An artifact lacks a part of its source's configuration.",
+    # expressions and references
+    "bad-expression": "An expression cannot be compiled.",
+    "expression-budget": "An expression, or the placeholders of a value, exceed the language's limits.",
+    "unknown-reference": "A reference names something that does not exist (a warning).",
+    "not-upstream": "A reference reads a task that this one does not wait for (a warning).",
+    "unknown-namespace": "No variable source serves this namespace yet (a warning).",
+    "unknown-placeholder": "A {{ }} names nothing of the run and stays as written (a warning).",
+    # what the engine was wired with
+    "no-evaluator": "The document has expressions, and the engine has no evaluator.",
+    "no-scheduler": "The document is a cron, and the engine has no scheduler.",
+    "no-secret-provider": "The document reads secrets, and the engine has no secret provider.",
+    "no-artifact-repository": "No artifact repository is registered for a source type.",
+    "no-timeout-watcher": "The document has timeouts and the engine no watcher (a warning).",
+    # cron
+    "bad-schedule": "The schedule is neither five cron fields nor a macro such as @daily.",
+    "schedule-never-fires": "The schedule asks for a date that does not exist.",
+    "unknown-timezone": "The time zone is not in the IANA database.",
+    "bad-instant": "`startAt` or `endAt` is no RFC 3339 instant.",
+    "end-before-start": "`endAt` is not after `startAt`.",
+    # references to stored templates
+    "unknown-workflow-template": "No WorkflowTemplate of that name and version is stored.",
+    "template-ref-cycle": "WorkflowTemplates refer to each other in a circle.",
+    "template-ref-depth": "References to WorkflowTemplates are nested too deeply.",
+    "override-not-declared": "An argument is given that the WorkflowTemplate does not declare.",
+}
