@@ -1,0 +1,28 @@
+"""The shell around the plan: facts in, decisions committed, commands performed.
+
+In: calls of `Engine` and what brokers report. Out: commits to the Store, and after them assignments,
+hook events and answers. Never: a rule about phases (plan), a vendor's name, time or chance except
+through ports.
+"""
+
+from .audit_file import export_lines as export_lines
+from .audit_file import import_lines as import_lines
+from .chain_check import Verdict as Verdict
+from .chain_check import run_ids as run_ids
+from .chain_check import verify_run as verify_run
+from .copying import Copied as Copied
+from .copying import copy_store as copy_store
+from .copying import verify_copy as verify_copy
+from .auditor import audit as audit
+from .engine import Engine as Engine
+from .documents import Submittable as Submittable
+from .comparison import compare as compare
+from .keeping import Retention as Retention
+from .keeping import drop_artifacts as drop_artifacts
+from .keeping import expired as expired
+from .sentences import full_path as full_path
+from .travel import log_entries as log_entries
+from .travel import rows_at as rows_at
+from .travel import steps as steps
+from .view import execution_of as execution_of
+from .view import moment as moment

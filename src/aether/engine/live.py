@@ -1,0 +1,124 @@
+"""A run while this engine works on it: its state, what waits to be decided, and who waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from ..plan import Decision, Event, Plan, State
+from ..record import Instant, Token
+
+EVENTS = 256
+"""At most so many events go into one decision."""
+
+
+class Request:
+    """An event that somebody waits for, and that may be refused: it is decided alone."""
+
+    __slots__ = ("event", "reply")
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self.reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def done(self) -> None:
+        if not self.reply.done():
+            self.reply.set_result(None)
+
+    def refused(self, error: BaseException) -> None:
+        if not self.reply.done():
+            self.reply.set_exception(error)
+
+
+class LiveRun:
+    """`state` is a cache of what the store holds under `token`; None means: load it before deciding."""
+
+    __slots__ = (
+        "busy",
+        "document",
+        "due_at",
+        "events",
+        "failures",
+        "plan",
+        "queued",
+        "run_id",
+        "secrets",
+        "state",
+        "token",
+        "unsure",
+        "urgent",
+    )
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self.plan: Plan | None = None
+        self.state: State | None = None
+        self.token: Token | None = None
+        self.document: tuple[bytes, bytes] | None = None  # until the run is created
+        self.events: deque[Event | Request] = deque()
+        self.queued = False  # stands in the line of runs to be decided
+        self.busy = False  # a commit of it is in flight
+        self.urgent = False  # what came meanwhile is not lazy
+        self.due_at: Instant | None = None  # what the timeout watcher was told last
+        self.secrets: frozenset[str] = frozenset()  # values to be kept out of every record
+        self.failures = 0  # decisions in a row that failed for a fault of ours
+        self.unsure: Unsure | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is under way here that the store does not know. Secrets are known to nobody else:
+        a run that has them is kept until its tasks are over."""
+        return not (self.events or self.busy or self.queued or self.unsure or self.secrets)
+
+    def take(self) -> list[Event | Request]:
+        """The events of the next decision: one request alone, or as many others as may go."""
+        events = self.events
+        taken: list[Event | Request] = []
+        while events and len(taken) < EVENTS:
+            if isinstance(events[0], Request):
+                if not taken:
+                    taken.append(events.popleft())
+                break
+            taken.append(events.popleft())
+        self.urgent = bool(events)
+        return taken
+
+    def add(self, event: Event, *, first: bool = False) -> None:
+        """An event of the engine's own: it does not wait for another."""
+        if first:
+            self.events.appendleft(event)
+        else:
+            self.events.append(event)
+        self.urgent = True
+
+    def put_back(self, taken: list[Event | Request]) -> None:
+        self.events.extendleft(reversed(taken))
+        self.urgent = True
+
+    def forget_state(self) -> None:
+        self.state = None
+
+    def fail_requests(self, error: Exception) -> None:
+        """Whoever waits for something here is told `error`, and all that was to be decided is dropped."""
+        if self.unsure is not None:
+            self.put_back(self.unsure.taken)
+            self.unsure = None
+        for event in self.events:
+            if isinstance(event, Request):
+                event.refused(error)
+        self.events.clear()
+
+
+class Unsure:
+    """A commit that may have happened: the decision, its number, and the events it was made of."""
+
+    __slots__ = ("decision", "seq", "taken")
+
+    def __init__(self, seq: int, taken: list[Event | Request], decision: Decision) -> None:
+        self.seq = seq
+        self.taken = taken
+        self.decision = decision
+
+
+def event_of(item: Event | Request) -> Event:
+    return item.event if isinstance(item, Request) else item

@@ -1,0 +1,388 @@
+"""The runs this engine works on: facts come in, decisions are made, whoever waits is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from itertools import islice
+
+from ..errors import InvalidState, NotFound, Problem, Refused
+from ..plan import (
+    Decision,
+    Event,
+    HookNotified,
+    Plan,
+    RunSubmitted,
+    RunTakenOver,
+    State,
+    TimePassed,
+)
+from ..ports import (
+    Clock,
+    Fence,
+    Notifier,
+    Schema,
+    SecretProvider,
+    Store,
+    TaskBroker,
+    TaskResult,
+    TimeoutWatcher,
+)
+from ..record import RunRow, RunRows, parse_task_run_id
+from . import intake
+from .documents import Documents
+from .faults import Faults
+from .ledger import Ledger
+from .live import LiveRun, Request
+from .recovery import Recovery
+from .relay import Relay
+from .step import Stepper
+from .waiting import Changes, Waiting
+
+_LAZY = 1_000_000
+"""Microseconds after which lazy facts are written down although nothing else happened."""
+IN_MEMORY = 10_000
+"""Runs whose state is kept in memory; more unfinished ones wait in the store for their next event."""
+_SPARE = 64  # runs looked at beyond the excess, so that making room is not done one by one
+
+
+class Runs:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        broker: TaskBroker,
+        clock: Clock,
+        documents: Documents,
+        timeouts: TimeoutWatcher | None,
+        notifier: Notifier | None,
+        secrets: SecretProvider | None,
+        faults: Faults,
+        ledger: Ledger,
+        schema_of: Callable[[str], Schema | None],
+        ended: Callable[[RunRow], None],
+        in_memory: int = IN_MEMORY,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._documents = documents
+        self._timeouts = timeouts
+        self._faults = faults
+        self._schema_of = schema_of
+        self._ended = ended
+        self._in_memory = in_memory
+        self._live: dict[str, LiveRun] = {}
+        self._waiting = Waiting(clock)
+        self._lazy: set[str] = set()
+        self._lazy_armed = False
+        self._stopped = False
+        self._stepper = Stepper(
+            store,
+            clock,
+            faults,
+            ledger,
+            self._revive,
+            self._perform,
+            self._arm,
+            self._retire,
+            self._lost,
+        )
+        self.recovery = Recovery(store, faults, self._take_up, self._moment)
+        self._relay = Relay(
+            broker, notifier, secrets, clock, faults, self.on_task_completed, self._hook_delivered
+        )
+
+    async def start(self) -> None:
+        if self._timeouts is not None:
+            self._timeouts.start(self._due)
+        self._stepper.start()
+        self._relay.start()
+        self.recovery.start()
+
+    async def stop(self) -> None:
+        self._stopped = True
+        await self.recovery.stop()
+        if self._timeouts is not None:
+            self._timeouts.stop()
+        await self._stepper.stop()
+        await self._relay.stop()
+        error = _stopped()
+        for live in self._live.values():
+            live.fail_requests(error)
+        self._waiting.give_up_all(error)
+
+    async def _take_up(self, run_id: str) -> None:
+        live = self._live.get(run_id) or LiveRun(run_id)
+        self._live[run_id] = live
+        request = Request(RunTakenOver(self._clock.now()))
+        live.events.append(request)
+        self._stepper.push(live)
+        await request.reply
+
+    async def _moment(self) -> None:
+        """One second by the clock."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        handle = self._clock.call_at(
+            self._clock.now() + _LAZY, lambda: None if future.done() else future.set_result(None)
+        )
+        try:
+            await future
+        finally:
+            handle.cancel()
+
+    # In
+
+    async def begin(self, event: RunSubmitted, plan: Plan, document: tuple[bytes, bytes]) -> None:
+        if self._stopped:
+            raise _stopped()
+        run_id = event.run.run_id
+        if run_id in self._live:
+            raise _exists(run_id)
+        self.recovery.claim(run_id)
+        self._make_room()
+        live = LiveRun(run_id)
+        live.plan, live.document, live.state = plan, document, State(plan)
+        self._live[run_id] = live
+        request = Request(event)
+        live.events.append(request)
+        self._stepper.push(live)
+        await request.reply
+
+    async def request(self, run_id: str, event: Event) -> None:
+        if self._stopped:
+            raise _stopped()
+        request = Request(event)
+        live = self._run(run_id)
+        live.events.append(request)
+        self._stepper.push(live)
+        await request.reply
+
+    def on_task_started(self, task_run_id: str, fence: Fence, worker_id: str = "") -> None:
+        parsed = parse_task_run_id(task_run_id)
+        if parsed is None:
+            self._strange(task_run_id)
+            return
+        run_id, number, is_hook = parsed
+        live = self._run(run_id)
+        live.events.append(intake.started(number, is_hook, fence, worker_id, self._clock.now()))
+        if live.plan is None or live.plan.wants_starts:
+            self._stepper.push(live)
+        else:
+            self._write_soon(run_id)
+
+    def on_task_completed(self, result: TaskResult) -> None:
+        parsed = parse_task_run_id(result.task_run_id)
+        if parsed is None:
+            self._strange(result.task_run_id)
+            return
+        run_id, number, is_hook = parsed
+        live = self._run(run_id)
+        schema = None if is_hook else self._schema_for(live, number, result)
+        live.events.append(
+            intake.completed(number, is_hook, result, schema, live.secrets, self._clock.now())
+        )
+        self._stepper.push(live)
+
+    def _schema_for(self, live: LiveRun, number: int, result: TaskResult) -> Schema | None:
+        """What the result must fit. A worker says which executor it was; else the state knows."""
+        executor_type = result.executor_type
+        if not executor_type and live.state is not None:
+            node = live.state.nodes.get(number)
+            executor_type = "" if node is None else node.spec.executor
+        return self._schema_of(executor_type) if executor_type else None
+
+    def task_number(self, run_id: str, task_run_id: str) -> int:
+        parsed = parse_task_run_id(task_run_id)
+        if parsed is None or parsed[2]:
+            raise NotFound(
+                Problem(
+                    "task-not-found",
+                    f"there is no task run '{task_run_id}'",
+                    fix="take the task run id from the run's list of tasks",
+                )
+            )
+        if parsed[0] != run_id:
+            raise InvalidState(
+                Problem(
+                    "foreign-task",
+                    f"task run '{task_run_id}' belongs to another run than '{run_id}'",
+                    fix=f"resume it through run '{parsed[0]}'",
+                )
+            )
+        return parsed[1]
+
+    def _push(self, live: LiveRun, event: Event) -> None:
+        live.events.append(event)
+        self._stepper.push(live)
+
+    def _run(self, run_id: str) -> LiveRun:
+        """The run as this engine holds it, which makes it the one held longest."""
+        live = self._live.pop(run_id, None)
+        if live is None:
+            live = LiveRun(run_id)
+            if self.recovery.claim(run_id):
+                live.events.append(RunTakenOver(self._clock.now()))
+            self._make_room()
+        self._live[run_id] = live
+        return live
+
+    def _make_room(self) -> None:
+        """Forget the state of runs that nothing has happened to for longest: the store has it."""
+        excess = len(self._live) - self._in_memory
+        if excess < 0:
+            return
+        for run_id in list(islice(self._live, excess + _SPARE)):
+            if self._live[run_id].is_idle:
+                del self._live[run_id]
+
+    def _due(self, run_id: str) -> None:
+        live = self._run(run_id)
+        live.due_at = None
+        self._push(live, TimePassed(self._clock.now()))
+
+    def _hook_delivered(self, run_id: str, number: int) -> None:
+        live = self._run(run_id)
+        live.events.append(HookNotified(number, self._clock.now()))
+        self._write_soon(run_id)
+
+    def _write_soon(self, run_id: str) -> None:
+        """Lazy facts ride in the run's next commit, or in one of their own within a second."""
+        self._lazy.add(run_id)
+        if not self._lazy_armed:
+            self._lazy_armed = True
+            self._clock.call_at(self._clock.now() + _LAZY, self._write_lazy)
+
+    def _write_lazy(self) -> None:
+        self._lazy_armed = False
+        for run_id in sorted(self._lazy):
+            live = self._live.get(run_id)
+            if live is not None and live.events:
+                self._stepper.push(live)
+        self._lazy.clear()
+
+    async def write_now(self, run_id: str) -> None:
+        """Whoever looks at a run sees what is known of it: its lazy facts are written first."""
+        if run_id not in self._lazy:
+            return
+        self._lazy.discard(run_id)
+        live = self._live.get(run_id)
+        if live is None or not live.events:
+            return
+        if live.state is None or live.state.run.phase.is_terminal:
+            self._stepper.push(live)  # nothing of it will show
+        else:
+            await self.request(run_id, TimePassed(self._clock.now()))
+
+    def _strange(self, task_run_id: str) -> None:
+        what = f"a result came for '{task_run_id}', which is no task run id"
+        self._faults.report("take in a result", what, then="it is dropped", warning=True)
+
+    # Decided
+
+    async def _revive(self, live: LiveRun, rows: RunRows) -> State | None:
+        digest = rows.run.document
+        plan = self._documents.known_plan(digest)
+        if plan is None:
+            text = await self._store.document(digest)
+            if text is None:
+                if await self._store.run(live.run_id) is None:
+                    return None  # it was deleted after its rows were read
+                raise NotFound(
+                    Problem("document-lost", f"the document of run {live.run_id} is not stored")
+                )
+            plan = await self._documents.plan_of(digest, text)
+        live.plan = plan
+        return State.load(plan, rows)
+
+    def _perform(self, live: LiveRun, decision: Decision) -> None:
+        state = live.state
+        if state is None:
+            return
+        if decision.commands:
+            self._relay.perform(live, decision.commands)
+        run = state.run
+        self._arm(live)
+        self._waiting.changed(live.run_id)
+        if run.phase.is_terminal:
+            self._waiting.over(live.run_id)
+            self._ended(run)
+
+    def _arm(self, live: LiveRun) -> None:
+        """The watcher keeps the instant at which this run is due, also after one that came too early."""
+        if self._timeouts is None or live.state is None:
+            return
+        due_at = live.state.run.due_at
+        if due_at != live.due_at:
+            live.due_at = due_at
+            self._timeouts.set(live.run_id, due_at)
+
+    def _retire(self, live: LiveRun) -> None:
+        if self._live.get(live.run_id) is live:
+            del self._live[live.run_id]
+        if self._timeouts is not None:
+            self._timeouts.set(live.run_id, None)
+        if live.state is not None and live.state.run.phase.is_terminal:
+            self._waiting.over(live.run_id)
+
+    def _lost(self, live: LiveRun, error: Exception | None) -> None:
+        """This engine cannot go on with the run: for `error`, or because there is no such run, or
+        because one that was to be created exists."""
+        self._retire(live)
+        if error is None:
+            exists = live.token is None and live.document is not None
+            error = _exists(live.run_id) if exists else _unknown(live.run_id)
+            if any(not isinstance(event, Request) for event in live.events):
+                what = f"there is no run '{live.run_id}'"
+                self._faults.report("take in a result", what, then="it is dropped", warning=True)
+        self._waiting.give_up(live.run_id, error)
+        live.fail_requests(error)
+
+    def forget(self, run_id: str) -> None:
+        live = self._live.get(run_id)
+        if live is not None:
+            self._retire(live)
+
+    # Waiting
+
+    async def wait(self, run_id: str, timeout: int | None) -> None:
+        """Returns once the run is terminal."""
+        if self._stopped:
+            raise _stopped()
+
+        async def is_over() -> bool:
+            live = self._live.get(run_id)
+            if live is not None and live.state is not None:
+                if not live.state.run.phase.is_terminal:
+                    return False
+            run = await self._store.run(run_id)
+            if run is None:
+                raise _unknown(run_id)
+            return run.phase.is_terminal
+
+        await self._waiting.wait(run_id, timeout, is_over)
+
+    def changes(self, run_id: str) -> AbstractContextManager[Changes]:
+        if self._stopped:
+            raise _stopped()
+        return self._waiting.changes(run_id)
+
+
+def _stopped() -> InvalidState:
+    return InvalidState(
+        Problem("engine-stopped", "the engine was stopped", fix="start an engine over the store")
+    )
+
+
+def _exists(run_id: str) -> Refused:
+    return Refused(
+        Problem(
+            "run-exists", f"there is a run '{run_id}' already", fix="choose another id, or none"
+        )
+    )
+
+
+def _unknown(run_id: str) -> NotFound:
+    return NotFound(
+        Problem("run-not-found", f"there is no run '{run_id}'", fix="list the runs to find its id")
+    )

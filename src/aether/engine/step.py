@@ -1,0 +1,399 @@
+"""Decide, commit, perform: the loop that moves every run.
+
+Runs with waiting events stand in a line. One round takes runs from its head, decides each, and
+commits what was decided in one batch; what becomes ready meanwhile goes into the next round. There is
+no timer: the batch is whatever arrived while the last commit was on its way. Commands are performed
+only after the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from ..errors import AetherError, CommitUnknown, EngineBug, ProblemError, StoreUnavailable
+from ..plan import (
+    Decision,
+    Event,
+    RunFailed,
+    RunSubmitted,
+    RunTakenOver,
+    State,
+    TimePassed,
+    decide_all,
+)
+from ..ports import Clock, Commit, CommitOutcome, Committed, Conflict, Refusal, Store
+from ..record import (
+    ACTION_LOG,
+    HookPatch,
+    HookRow,
+    RunPatch,
+    RunRow,
+    RunRows,
+    TaskPatch,
+    TaskRow,
+)
+from .faults import Faults
+from .ledger import Ledger
+from .live import LiveRun, Request, Unsure, event_of
+
+ROUND = 512
+"""Changes after which a round goes to the store, so that no run waits long for the others."""
+
+_AGAIN = (50_000, 200_000, 1_000_000, 5_000_000)
+"""Microseconds to wait before an unreachable store is asked again."""
+
+_PATIENCE = 2
+"""A run in which the engine failed more often than this, one time after the other, is left alone."""
+
+
+class Decided:
+    """One run's decision on its way to the store."""
+
+    __slots__ = ("commit", "decision", "live", "taken")
+
+    def __init__(
+        self, live: LiveRun, taken: list[Event | Request], decision: Decision, commit: Commit
+    ) -> None:
+        self.live = live
+        self.taken = taken
+        self.decision = decision
+        self.commit = commit
+
+
+class Stepper:
+    """`revive` gives a loaded run its State, or None if it is gone; `perform` is told of each decision;
+    `retire` of a run on which nothing more can happen; `lost` of one that this engine cannot go on
+    with, and why, unless it is that there is no such run (or, at its creation, that there is one)."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        faults: Faults,
+        ledger: Ledger,
+        revive: Callable[[LiveRun, RunRows], Awaitable[State | None]],
+        perform: Callable[[LiveRun, Decision], None],
+        arm: Callable[[LiveRun], None],
+        retire: Callable[[LiveRun], None],
+        lost: Callable[[LiveRun, Exception | None], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._faults = faults
+        self._ledger = ledger
+        self._revive = revive
+        self._perform = perform
+        self._arm = arm
+        self._retire = retire
+        self._lost = lost
+        self._line: deque[LiveRun] = deque()
+        self._loops: list[asyncio.Task[None]] = []
+        self._idle: list[asyncio.Future[None]] = []
+        self._naps: list[asyncio.Future[None]] = []  # waits for a store that is down
+        self._down = 0  # rounds in a row that found no store
+        self._open = False
+
+    def start(self) -> None:
+        self._open = True
+        self._loops = [
+            asyncio.create_task(self._run(), name=f"aether: decisions {n + 1}")
+            for n in range(max(1, self._store.concurrency))
+        ]
+
+    async def stop(self) -> None:
+        """Finish the rounds in progress; what waits stays undecided, and the store knows it."""
+        self._open = False
+        self._wake()
+        for nap in self._naps:
+            if not nap.done():
+                nap.set_result(None)
+        if self._loops:
+            await asyncio.wait(self._loops)
+        self._loops = []
+
+    def push(self, live: LiveRun) -> None:
+        """`live` has something to decide."""
+        # Also when it waits already: should its load fail, it is to be tried again.
+        live.urgent = True
+        if live.queued or live.busy:
+            return
+        live.queued = True
+        self._line.append(live)
+        if self._idle:
+            self._wake()
+
+    def _wake(self) -> None:
+        for future in self._idle:
+            if not future.done():
+                future.set_result(None)
+        self._idle.clear()
+
+    async def _run(self) -> None:
+        while self._open:
+            if not self._line:
+                future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._idle.append(future)
+                await future
+                continue
+            try:
+                await self._round()
+            except Exception as error:  # noqa: BLE001 - a fault in one round must not end the engine
+                self._faults.report("decide", "the engine itself failed", error, critical=True)
+            await asyncio.sleep(0)
+
+    async def _round(self) -> None:
+        batch: list[Decided] = []
+        size = 0
+        down: StoreUnavailable | None = None
+        while self._open and self._line and size < ROUND and down is None:
+            live = self._line.popleft()
+            live.queued = False
+            live.busy = True
+            decided = None
+            try:
+                decided = await self._decide(live)
+            except StoreUnavailable as error:
+                down = error
+            except Exception as error:  # noqa: BLE001 - it cannot be loaded; the others go on
+                self._quarantine(live, error, [])
+            if decided is None:
+                self._release(live)
+                continue
+            batch.append(decided)
+            size += len(decided.decision.changes)
+        if batch:
+            await self._commit(batch)
+            for decided in batch:
+                self._release(decided.live)
+        if down is not None:
+            await self._store_is_down(down)
+
+    def _release(self, live: LiveRun) -> None:
+        live.busy = False
+        if live.urgent and live.events:
+            self.push(live)
+
+    # Deciding
+
+    async def _decide(self, live: LiveRun) -> Decided | None:
+        """The next decision of this run, or None if its events change nothing."""
+        state = live.state
+        if state is None:
+            state = await self._load(live)
+            if state is None:
+                return None
+        taken = live.take()
+        if not taken:
+            return None
+        try:
+            decision = decide_all(state, [event_of(item) for item in taken])
+        except Exception as error:  # noqa: BLE001 - the run is quarantined, the others go on
+            if isinstance(error, ProblemError) and isinstance(taken[0], Request):
+                # Only requests may be refused, they come alone, and nothing has changed.
+                taken[0].refused(error)
+                if state.finished and not live.events:
+                    self._retire(live)
+            else:
+                self._quarantine(live, error, taken)
+            return None
+        if not decision.changes:
+            self._answer(taken)
+            self._arm(live)  # its timer may have come too early, and then is spent
+            if decision.more:
+                live.add(TimePassed(state.now))
+            elif state.finished and not live.events:
+                self._retire(live)
+            return None
+        return Decided(live, taken, decision, self._as_commit(live, state, taken, decision))
+
+    async def _load(self, live: LiveRun) -> State | None:
+        """The state of a run that this engine does not hold, or no longer trusts."""
+        first = live.events[0] if live.events else None
+        rows = (await self._store.load([live.run_id]))[0]
+        if rows is None:
+            if live.plan is not None and live.document is not None and first is not None:
+                if live.unsure is not None:
+                    live.put_back(live.unsure.taken)
+                    live.unsure = None
+                live.token = None
+                live.state = State(live.plan)
+                return live.state
+            self._lost(live, None)
+            return None
+        if live.unsure is not None and live.token is None:
+            if not _is_ours(live.unsure.taken, rows.run):
+                live.put_back(live.unsure.taken)
+                live.unsure = None
+                self._lost(live, None)
+                return None
+        state = await self._revive(live, rows)
+        if state is None:
+            self._lost(live, None)
+            return None
+        live.document = None
+        live.token = rows.run.token
+        live.state = state
+        if live.unsure is not None:
+            unsure, live.unsure = live.unsure, None
+            self._settle_doubt(live, state, unsure)
+        return state
+
+    def _settle_doubt(self, live: LiveRun, state: State, unsure: Unsure) -> None:
+        """Nobody else decides for this run: if the store is at our number, it was our commit."""
+        if state.run.seq < unsure.seq:
+            live.put_back(unsure.taken)
+            return
+        self._answer(unsure.taken)
+        if state.run.seq == unsure.seq:
+            self._perform(live, unsure.decision)
+            if unsure.decision.more:
+                live.add(TimePassed(state.now), first=True)
+        else:
+            # Others have gone on meanwhile; what was to be performed follows from the rows again.
+            live.add(RunTakenOver(state.run.created_at), first=True)
+
+    def _as_commit(
+        self, live: LiveRun, state: State, taken: list[Event | Request], decision: Decision
+    ) -> Commit:
+        tasks: list[TaskRow | TaskPatch] = []
+        hooks: list[HookRow | HookPatch] = []
+        run: RunRow | RunPatch | None = None
+        for change in decision.changes:
+            kind = type(change)
+            if kind is TaskPatch or kind is TaskRow:
+                tasks.append(change)  # type: ignore[arg-type]  # the two kinds just asked for
+            elif kind is RunPatch or kind is RunRow:
+                run = change  # type: ignore[assignment]  # likewise
+            else:
+                hooks.append(change)  # type: ignore[arg-type]  # what is left
+        run = RunPatch() if run is None else run
+        log = None
+        if self._store.keeps_log and state.run.tier == ACTION_LOG:
+            log = self._ledger.entry(state, decision.changes, run)
+        return Commit(
+            run_id=live.run_id,
+            expected=live.token,
+            run=run,
+            tasks=tasks,
+            hooks=hooks,
+            document=live.document if live.token is None else None,
+            log=log,
+            outside=isinstance(taken[0], Request) and type(taken[0].event) is not TimePassed,
+        )
+
+    # Committing
+
+    async def _commit(self, batch: list[Decided]) -> None:
+        try:
+            outcomes = await self._store.commit([decided.commit for decided in batch])
+            if len(outcomes) != len(batch):
+                what = f"the store answered {len(outcomes)} of {len(batch)} commits"
+                raise CommitUnknown(what)
+        except StoreUnavailable as error:
+            for decided in batch:
+                decided.live.put_back(decided.taken)
+                decided.live.forget_state()
+            await self._store_is_down(error)
+        except CommitUnknown as error:
+            for decided in batch:
+                state = decided.live.state
+                seq = state.run.seq if state else 0
+                decided.live.unsure = Unsure(seq, decided.taken, decided.decision)
+                decided.live.forget_state()
+                decided.live.add(TimePassed(self._clock.now()))
+            await self._store_is_down(error)
+        except Exception as error:  # noqa: BLE001 - one bad decision must not take the others along
+            if len(batch) == 1:
+                self._quarantine(batch[0].live, error, batch[0].taken)
+                return
+            for decided in batch:
+                await self._commit([decided])
+        else:
+            self._down = 0
+            for decided, outcome in zip(batch, outcomes, strict=True):
+                try:
+                    self._settle(decided, outcome)
+                except Exception as error:  # noqa: BLE001 - nor must one that cannot be performed
+                    self._quarantine(decided.live, error, [])
+
+    def _settle(self, decided: Decided, outcome: CommitOutcome) -> None:
+        live, decision = decided.live, decided.decision
+        if isinstance(outcome, Committed):
+            if live.token is None:
+                live.document = None
+            live.token = outcome.token
+            self._answer(decided.taken)
+            self._perform(live, decision)
+            live.failures = 0
+            state = live.state
+            if state is None:
+                return
+            if decision.more:
+                live.add(TimePassed(state.now))
+            elif state.finished and not live.events:
+                self._retire(live)
+        elif isinstance(outcome, Conflict):
+            live.put_back(decided.taken)
+            live.forget_state()
+            if live.token is None and live.document is not None:
+                self._lost(live, None)
+        elif isinstance(outcome, Refusal):
+            error = AetherError(f"the store refused a decision: {outcome.reason}")
+            self._quarantine(live, error, decided.taken)
+
+    def _answer(self, taken: list[Event | Request]) -> None:
+        for item in taken:
+            if isinstance(item, Request):
+                item.done()
+
+    # Bad days
+
+    def _quarantine(self, live: LiveRun, error: Exception, taken: list[Event | Request]) -> None:
+        """A fault of ours in one run: it ends in Error with the fault recorded; the others go on."""
+        live.forget_state()
+        live.failures += 1
+        given_up = live.failures > _PATIENCE or live.token is None
+        what = f"the engine failed in this run: {type(error).__name__}: {error}"
+        then = "this engine leaves the run as it is" if given_up else "the run ends in Error"
+        self._faults.report("decide", what, error, run_id=live.run_id, critical=True, then=then)
+        live.put_back(taken)
+        told = error if isinstance(error, AetherError) else EngineBug(what)
+        live.fail_requests(told)
+        if given_up:
+            self._lost(live, told)
+        else:
+            live.add(RunFailed(self._clock.now(), what))
+
+    async def _store_is_down(self, error: Exception) -> None:
+        if not self._open:
+            return
+        wait = _AGAIN[min(self._down, len(_AGAIN) - 1)]
+        self._down += 1
+        self._faults.report(
+            "commit", str(error), error, then=f"trying again in {wait / 1_000_000:g}s"
+        )
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def go_on() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        handle = self._clock.call_at(self._clock.now() + wait, go_on)
+        self._naps.append(future)
+        try:
+            await future
+        finally:
+            handle.cancel()
+            self._naps.remove(future)
+
+
+def _is_ours(taken: list[Event | Request], run: RunRow) -> bool:
+    """Whether `run` is the one that the submit among `taken` was to create."""
+    for item in taken:
+        event = event_of(item)
+        if isinstance(event, RunSubmitted):
+            ours = event.run
+            return (ours.document, ours.created_at) == (run.document, run.created_at)
+    return True

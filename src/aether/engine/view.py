@@ -1,0 +1,166 @@
+"""From rows to what people see: an Execution with its task runs, and why it waits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from ..ports import Execution, HookExecution, Metrics, Omitted, TaskExecution, Value
+from ..record import (
+    HookRow,
+    Instant,
+    Phase,
+    RunRow,
+    RunRows,
+    TaskRow,
+    decode_values,
+    hook_run_id,
+    task_run_id,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_REASONS = 20
+"""So many reasons for waiting are listed for one run; a fan-out of thousands has thousands."""
+
+
+@lru_cache(maxsize=4096)  # the instants of one run's tasks are mostly the same few
+def moment(instant: Instant) -> datetime:
+    return _EPOCH + timedelta(microseconds=instant)
+
+
+def maybe_moment(instant: Instant | None) -> datetime | None:
+    return None if instant is None else moment(instant)
+
+
+def execution_of(rows: RunRows, served: Collection[str] | None, parallelism: int = 0) -> Execution:
+    """`served` are the executor types somebody announced; None: nobody keeps count."""
+    run = rows.run
+    tasks = [_task(run, rows, row, served, parallelism) for row in rows.tasks.values()]
+    reasons = [f"{task.path}: {task.waiting_for}" for task in tasks if task.waiting_for]
+    if len(reasons) > _REASONS:
+        more = len(reasons) - _REASONS
+        reasons[_REASONS:] = [f"and {more} more"]
+    if run.paused_at is not None:
+        reasons.insert(0, _paused(run))
+    if not reasons and not run.phase.is_terminal:
+        reasons = ["the engine is about to create its next tasks"]
+    return Execution(
+        run_id=run.run_id,
+        name=run.name,
+        namespace=run.namespace,
+        cron_id=run.cron_id,
+        status=run.phase,
+        message=run.message,
+        outputs=_values(run.outputs),
+        metrics=_metrics(run.started_at, run.finished_at, 0),
+        created_at=moment(run.created_at),
+        deadline_at=maybe_moment(run.deadline_at),
+        paused_at=maybe_moment(run.paused_at),
+        progress=f"{run.done}/{run.total}" if run.total else "",
+        seq=run.seq,
+        tasks=tasks,
+        hooks=[_hook(run, row) for row in rows.hooks.values() if row.template],
+        omitted=[
+            Omitted(name, _children_scope(row), reason)
+            for row in rows.tasks.values()
+            for name, reason in row.omitted
+        ],
+        warnings=list(run.warnings),
+        waiting_for=reasons,
+    )
+
+
+def _task(
+    run: RunRow, rows: RunRows, row: TaskRow, served: Collection[str] | None, parallelism: int
+) -> TaskExecution:
+    return TaskExecution(
+        task_run_id=task_run_id(run.run_id, row.ordinal),
+        run_id=run.run_id,
+        parent_run_id="" if row.parent is None else task_run_id(run.run_id, row.parent),
+        depth=row.depth,
+        scope=row.scope,
+        task_name=row.task_name,
+        template_name=row.template_name,
+        template_type=row.kind,
+        executor_type=row.executor,
+        created_at=moment(row.created_at),
+        status=row.phase,
+        message=row.message,
+        code=row.code,
+        inputs=_values(row.inputs),
+        outputs=_values(row.outputs),
+        metrics=_metrics(row.started_at, row.finished_at, row.retry_count),
+        attempt=row.attempt,
+        retry_count=row.retry_count,
+        deadline_at=maybe_moment(row.deadline_at),
+        waiting_for=_why_waiting(run, row, served, parallelism),
+    )
+
+
+def _why_waiting(
+    run: RunRow, row: TaskRow, served: Collection[str] | None, parallelism: int
+) -> str:
+    """The one true reason, for a task run that is neither over nor a container."""
+    if row.phase.is_terminal or row.kind != "task":
+        return ""
+    match row.phase:
+        case Phase.RUNNING:
+            worker = f" on worker {row.worker}" if row.worker else ""
+            return f"running{worker} since {_clock(row.started_at)}"
+        case Phase.SUSPENDED:
+            note = f": {row.message}" if row.message else ""
+            return f"suspended, waiting for a resume{note}"
+        case Phase.READY:
+            if served is not None and row.executor not in served:
+                return f"no worker serves executor type '{row.executor}'"
+            return f"queued for a worker of type '{row.executor}' since {_clock(row.ready_at)}"
+    if row.retry_at is not None:
+        return f"retry {row.retry_count} at {_clock(row.retry_at)}"
+    if run.paused_at is not None:
+        return _paused(run)
+    slots = f"one of the run's {parallelism} slots" if parallelism else "a free slot of the run"
+    return f"waiting for {slots}"
+
+
+def _paused(run: RunRow) -> str:
+    return f"paused by {run.paused_by} since {_clock(run.paused_at)}"
+
+
+def _clock(instant: Instant | None) -> str:
+    return "?" if instant is None else moment(instant).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _hook(run: RunRow, row: HookRow) -> HookExecution:
+    return HookExecution(
+        hook_run_id=hook_run_id(run.run_id, row.number),
+        hook=row.hook,
+        scope=row.scope,
+        task_run_id="" if row.task is None else task_run_id(run.run_id, row.task),
+        template_name=row.template,
+        executor_type=row.executor,
+        status=row.phase,
+        message=row.message,
+        inputs=_values(row.inputs),
+        outputs=_values(row.outputs),
+        metrics=_metrics(row.started_at, row.finished_at, 0),
+    )
+
+
+def _metrics(started: Instant | None, finished: Instant | None, retries: int) -> Metrics:
+    duration = None
+    if started is not None and finished is not None:
+        duration = timedelta(microseconds=finished - started)
+    return Metrics(maybe_moment(started), maybe_moment(finished), duration, retries)
+
+
+def _values(data: bytes | None) -> list[Value]:
+    return [
+        Value(v.name, v.type, "***" if v.secret is not None else v.value)
+        for v in decode_values(data)
+    ]
+
+
+def _children_scope(row: TaskRow) -> str:
+    name = row.task_name if row.attempt == 1 else f"{row.task_name}#{row.attempt}"
+    return f"{name}/"
