@@ -1,0 +1,233 @@
+"""MemoryStore: everything in one process, nothing on disk.
+
+In: commits and queries of one event loop. Out: copies. Never: awaits, so each call is atomic by itself.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from copy import copy
+
+from ....ports import (
+    Commit,
+    CommitOutcome,
+    Committed,
+    Conflict,
+    DueRun,
+    LogEntry,
+    Page,
+    Refusal,
+    RunQuery,
+)
+from ....record import (
+    HookRow,
+    RunPatch,
+    RunRow,
+    RunRows,
+    TaskRow,
+    patch_hook,
+    patch_run,
+    patch_task,
+)
+from ...store_rules import Place, matches, place, read_cursor, refusal, write_cursor
+from .definitions import Definitions
+from .order import SortedKeys
+
+_CONFLICT = Conflict()
+_NONE: dict[int, HookRow] = {}
+
+
+class _Run:
+    """A run's rows. Patches reach them in place: nobody else holds these objects."""
+
+    __slots__ = ("hooks", "log", "open_hooks", "row", "tasks")
+
+    def __init__(self, row: RunRow) -> None:
+        self.row = row
+        self.tasks: dict[int, TaskRow] = {}
+        self.hooks = _NONE  # most runs have none, and none is ever added to this one
+        self.open_hooks = 0
+        self.log: list[LogEntry] | None = None
+
+    def write_tasks(self, commit: Commit) -> None:
+        tasks = self.tasks
+        for change in commit.tasks:
+            if isinstance(change, TaskRow):
+                tasks[change.ordinal] = copy(change)
+            else:
+                patch_task(tasks[change.ordinal], change)
+
+    def write_hooks(self, commit: Commit) -> None:
+        if self.hooks is _NONE:
+            self.hooks = {}
+        for change in commit.hooks:
+            held = self.hooks.get(change.number)
+            if held is not None and not held.phase.is_terminal:
+                self.open_hooks -= 1
+            if isinstance(change, HookRow):
+                held = self.hooks[change.number] = copy(change)
+            else:
+                assert held is not None, "refusal() found every patch its row"
+                patch_hook(held, change)
+            if not held.phase.is_terminal:
+                self.open_hooks += 1
+
+
+class _Document:
+    __slots__ = ("runs", "text")
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.runs = 0
+
+
+class MemoryStore(Definitions):
+    """A Store that lasts as long as the object. It keeps the log only with `history=True`."""
+
+    def __init__(self, history: bool = False) -> None:
+        super().__init__()
+        self._keeps_log = history
+        self._runs: dict[str, _Run] = {}
+        self._documents: dict[bytes, _Document] = {}
+        self._created: SortedKeys[Place] = SortedKeys()
+        self._by_cron: dict[str, SortedKeys[Place]] = {}
+        self._unfinished: SortedKeys[str] = SortedKeys()
+
+    @property
+    def concurrency(self) -> int:
+        return 1
+
+    @property
+    def keeps_log(self) -> bool:
+        return self._keeps_log
+
+    async def open(self) -> None:
+        """There is nothing to open."""
+
+    async def close(self) -> None:
+        """What is kept goes with the object."""
+
+    async def commit(self, batch: Sequence[Commit]) -> Sequence[CommitOutcome]:
+        return [self._carry_out(commit) for commit in batch]
+
+    def _carry_out(self, commit: Commit) -> CommitOutcome:
+        run = self._runs.get(commit.run_id)
+        if commit.expected != (None if run is None else run.row.token):
+            return _CONFLICT
+        if run is None:
+            if reason := refusal(commit, (), (), self._documents):
+                return Refusal(reason)
+            run = self._create(commit)
+        else:
+            if reason := refusal(commit, run.tasks, run.hooks, self._documents):
+                return Refusal(reason)
+            assert isinstance(commit.run, RunPatch), "refusal() lets no row replace a run"
+            patch_run(run.row, commit.run)
+        self._last_token += 1
+        row = run.row
+        row.token = self._last_token
+        run.write_tasks(commit)
+        if commit.hooks:
+            run.write_hooks(commit)
+        if commit.log is not None and self._keeps_log:
+            if run.log is None:
+                run.log = []
+            run.log.append(copy(commit.log))
+        if row.phase.is_terminal and not run.open_hooks:
+            self._unfinished.discard(row.run_id)
+        else:
+            self._unfinished.add(row.run_id)
+        return Committed(row.token)
+
+    def _create(self, commit: Commit) -> _Run:
+        assert isinstance(commit.run, RunRow), "refusal() lets no patch create a run"
+        row = _copy_run(commit.run)
+        run = self._runs[row.run_id] = _Run(row)
+        where = place(row)
+        self._created.add(where)
+        if row.cron_id:
+            self._by_cron.setdefault(row.cron_id, SortedKeys()).add(where)
+        document = self._documents.get(row.document)
+        if document is None:
+            assert commit.document is not None, "refusal() lets no run be without a document"
+            document = self._documents[row.document] = _Document(commit.document[1])
+        document.runs += 1
+        return run
+
+    async def load(self, run_ids: Sequence[str]) -> Sequence[RunRows | None]:
+        return [self._load(run_id) for run_id in run_ids]
+
+    def _load(self, run_id: str) -> RunRows | None:
+        run = self._runs.get(run_id)
+        if run is None:
+            return None
+        return RunRows(
+            _copy_run(run.row),
+            {ordinal: copy(run.tasks[ordinal]) for ordinal in sorted(run.tasks)},
+            {number: copy(run.hooks[number]) for number in sorted(run.hooks)},
+        )
+
+    async def run(self, run_id: str) -> RunRow | None:
+        run = self._runs.get(run_id)
+        return None if run is None else _copy_run(run.row)
+
+    async def document(self, digest: bytes) -> bytes | None:
+        document = self._documents.get(digest)
+        return None if document is None else document.text
+
+    async def unfinished(self, after: str = "", limit: int = 256) -> Sequence[DueRun]:
+        found: list[DueRun] = []
+        for run_id in self._unfinished.behind(after or None):
+            if len(found) >= limit:
+                break
+            found.append(DueRun(run_id, self._runs[run_id].row.due_at))
+        return found
+
+    async def runs(self, query: RunQuery) -> Page:
+        keys = self._by_cron.get(query.cron_id) if query.cron_id else self._created
+        start = read_cursor(query.after)
+        found: list[RunRow] = []
+        if keys is None:
+            return Page(found)
+        for _, run_id in keys.before(start) if query.newest_first else keys.behind(start):
+            row = self._runs[run_id].row
+            if not matches(row, query):
+                continue
+            if len(found) >= query.limit:
+                return Page(found, write_cursor(place(found[-1])))
+            found.append(_copy_run(row))
+        return Page(found)
+
+    async def history(
+        self, run_id: str, after_seq: int = 0, limit: int = 1000
+    ) -> Sequence[LogEntry]:
+        run = self._runs.get(run_id)
+        if run is None or run.log is None:
+            return []
+        start = bisect_right(run.log, after_seq, key=lambda entry: entry.seq)
+        return [copy(entry) for entry in run.log[start : start + limit]]
+
+    async def delete(self, run_id: str) -> bool:
+        run = self._runs.pop(run_id, None)
+        if run is None:
+            return False
+        where = place(run.row)
+        self._created.discard(where)
+        self._unfinished.discard(run_id)
+        if cron_id := run.row.cron_id:
+            self._by_cron[cron_id].discard(where)
+            if not self._by_cron[cron_id]:
+                del self._by_cron[cron_id]
+        document = self._documents[run.row.document]
+        document.runs -= 1
+        if not document.runs:
+            del self._documents[run.row.document]
+        return True
+
+
+def _copy_run(row: RunRow) -> RunRow:
+    new = copy(row)
+    if new.labels is not None:
+        new.labels = dict(new.labels)
+    return new

@@ -1,0 +1,92 @@
+"""Decisions as the three arrays that `commit_batch` takes: one call carries them all.
+
+In: prepared commits of different runs. Out: arguments, laid out as the function's comment says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ....record import RunRow
+from .held import Prepared, Written, encode
+
+Arguments = tuple[list[int | None], list[str], list[bytes | None]]
+
+
+class Batch:
+    """Collects prepared commits. `known` are digests whose text the server is believed to have."""
+
+    def __init__(self, known: Mapping[bytes, None]) -> None:
+        self._known = known
+        self._documents: dict[bytes, bytes | None] = {}
+        self._places: dict[bytes, int] = {}
+        self._texts: list[str] = []
+        self._run_numbers: list[int | None] = []
+        self._run_bodies: list[bytes | None] = []
+        self._task_numbers: list[int] = []
+        self._task_bodies: list[bytes] = []
+        self._hook_numbers: list[int] = []
+        self._hook_bodies: list[bytes] = []
+        self._log_numbers: list[int] = []
+        self._log_bodies: list[bytes] = []
+
+    def arguments(self) -> Arguments:
+        numbers: list[int | None] = [
+            len(self._documents),
+            len(self._texts) // 5,
+            len(self._task_numbers) // 2,
+            len(self._hook_numbers) // 3,
+            len(self._log_bodies),
+            *self._run_numbers,
+            *self._task_numbers,
+            *self._hook_numbers,
+            *self._log_numbers,
+        ]
+        bodies: list[bytes | None] = []
+        for document in self._documents.items():
+            bodies += document
+        bodies += self._run_bodies
+        bodies += self._task_bodies
+        bodies += self._hook_bodies
+        bodies += self._log_bodies
+        return numbers, self._texts, bodies
+
+    def add(self, prepared: Prepared, with_text: bool, with_log: bool) -> None:
+        commit, run = prepared.commit, prepared.commit.run
+        changes = b"" if prepared.changes is None else encode(prepared.changes)
+        phase = prepared.phase.value
+        if isinstance(run, RunRow):
+            document = self._place(run.document, commit.document, with_text)
+            self._texts += (commit.run_id, phase, run.name, run.namespace, run.cron_id)
+            self._run_numbers += (None, prepared.open, prepared.due_at, run.created_at, document)
+            self._run_bodies += (encode(run), changes)
+        else:
+            self._texts += (commit.run_id, phase, "", "", "")
+            self._run_numbers += (commit.expected, prepared.open, prepared.due_at, None, None)
+            self._run_bodies += (None, changes)
+        place = len(self._texts) // 5
+        for ordinal, written in prepared.tasks.items():
+            self._task_numbers += (place, ordinal)
+            self._task_bodies += _bodies(written)
+        for number, written in prepared.hooks.items():
+            self._hook_numbers += (place, number, written.open)
+            self._hook_bodies += _bodies(written)
+        if with_log and commit.log is not None:
+            self._log_numbers += (place, commit.log.seq, commit.log.at)
+            self._log_bodies.append(commit.log.body)
+
+    def _place(self, digest: bytes, given: tuple[bytes, bytes] | None, with_text: bool) -> int:
+        """Where the document of a new run stands, counted from 1."""
+        text = given[1] if given and (with_text or digest not in self._known) else None
+        if text is not None or digest not in self._documents:
+            self._documents[digest] = text
+        return self._places.setdefault(digest, len(self._places) + 1)
+
+
+def _bodies(written: Written) -> tuple[bytes, bytes]:
+    return written.body or b"", b"" if written.changes is None else encode(written.changes)
+
+
+def by_run(pairs: Sequence[tuple[str, int]]) -> tuple[list[str], list[int]]:
+    """Pairs as the two arrays that statements take."""
+    return [run_id for run_id, _ in pairs], [number for _, number in pairs]

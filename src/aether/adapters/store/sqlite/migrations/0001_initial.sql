@@ -1,0 +1,88 @@
+-- Runs with their tasks, hooks and log; documents; crons, templates and executor schemas.
+
+-- One row: how often the store was opened to write. Tokens start with it, so none is given twice.
+CREATE TABLE opening (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL) STRICT;
+INSERT INTO opening VALUES (1, 0);
+
+-- What is asked for stands in columns; `body` is the whole row. `open` is 1 while somebody must look.
+CREATE TABLE run (
+    number INTEGER PRIMARY KEY,
+    run_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    namespace TEXT NOT NULL,
+    cron_id TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    document BLOB NOT NULL,
+    phase TEXT NOT NULL,
+    open INTEGER NOT NULL,
+    due_at INTEGER,
+    token INTEGER NOT NULL,
+    large INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX run_by_id ON run (run_id);
+CREATE INDEX run_by_creation ON run (created_at, run_id);
+CREATE INDEX run_by_cron ON run (cron_id, created_at, run_id) WHERE cron_id <> '';
+CREATE INDEX run_open ON run (run_id) WHERE open = 1;
+CREATE INDEX run_unsuccessful ON run (phase, created_at, run_id)
+    WHERE phase IN ('Failed', 'Error', 'Timeout', 'Cancelled');
+
+-- Large arguments and variables never change, so they stay out of the row that decisions rewrite;
+-- `large` is 1 in the row of such a run.
+CREATE TABLE run_input (run INTEGER PRIMARY KEY, arguments BLOB, variables BLOB) STRICT;
+
+CREATE TABLE task (
+    run INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (run, ordinal)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE hook (
+    run INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    open INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (run, number)
+) STRICT, WITHOUT ROWID;
+
+-- Entries stand in the order in which they came: a commit appends them to few pages, where ordered by
+-- run each of them would rewrite a page of older ones.
+CREATE TABLE log (
+    number INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX log_by_run ON log (run, seq);
+
+-- The text stands apart, so that counting one more run rewrites a few bytes only.
+CREATE TABLE document (
+    digest BLOB PRIMARY KEY,
+    runs INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE document_text (digest BLOB NOT NULL UNIQUE, text BLOB NOT NULL) STRICT;
+
+CREATE TABLE cron (
+    cron_id TEXT PRIMARY KEY,
+    token INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+
+-- `number` grows with every put: among versions of one instant the later one is the newer.
+CREATE TABLE template (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    document BLOB NOT NULL,
+    UNIQUE (name, version)
+) STRICT;
+
+CREATE TABLE executor_schema (
+    worker_id TEXT NOT NULL,
+    type TEXT NOT NULL,
+    schema BLOB NOT NULL,
+    PRIMARY KEY (worker_id, type)
+) STRICT, WITHOUT ROWID;

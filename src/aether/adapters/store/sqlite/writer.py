@@ -1,0 +1,342 @@
+"""The one writer: commits, all of a batch in one transaction.
+
+In: commits, on any one thread at a time. Out: outcomes. Never: asyncio, or a commit half done.
+
+Rows are written whole. A patch is applied to the row as it was last written, which is held in memory
+while its run moves and fetched where it is not. What several commits of a batch do to one row is
+written once. A transaction that fails leaves the memory empty: the file is the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from ....errors import EngineBug
+from ....ports import Commit, CommitOutcome, Committed, Conflict, Refusal
+from ....record import (
+    HookRow,
+    Phase,
+    RunPatch,
+    RunRow,
+    TaskRow,
+    patch_hook,
+    patch_run,
+    patch_task,
+)
+from ...store_rules import refusal
+from .faults import commit_failure, translated
+from .rows import LARGE, Held, Kept, decode_hook, decode_run, decode_task, encode
+from .sql import for_rows, statements
+
+_CONFLICT = Conflict()
+_CHUNKS = (64, 8, 1)
+_MOST_ROWS = 100_000  # in memory, over all runs
+_LOOK_EVERY = 20_000  # rows written between two looks at how many there are
+_TOKENS_OF_AN_OPENING = 40  # bits
+
+_SQL = statements("writing")
+
+
+class Writer:
+    """Writes on a connection that nobody else uses meanwhile."""
+
+    def __init__(self, db: apsw.Connection, path: Path, keeps_log: bool) -> None:
+        self._db = db
+        self._path = path
+        self._keeps_log = keeps_log
+        with translated(path), db:
+            self._last_run: int = self._ask("last_run")[0]
+            self._last_token: int = self._ask("count_opening")[0] << _TOKENS_OF_AN_OPENING
+        self._kept: dict[str, Kept] = {}
+        self._documents = _Documents(db)
+        self._written = 0
+        self._clear()
+
+    def _ask(self, name: str, values: Sequence[Any] = ()) -> Any:
+        """The one row that a statement answers, or None."""
+        found = self._db.execute(_SQL[name], values).fetchall()
+        return found[0] if found else None
+
+    def next_token(self) -> int:
+        self._last_token += 1
+        return self._last_token
+
+    def _clear(self) -> None:
+        self._new: list[Kept] = []
+        self._touched: dict[int, Kept] = {}
+        self._moved: dict[int, Kept] = {}
+        self._tasks: dict[tuple[int, int], tuple[Kept, TaskRow]] = {}
+        self._hooks: dict[tuple[int, int], HookRow] = {}
+        self._log: list[Any] = []
+
+    # Transactions
+
+    def begin(self) -> None:
+        self._db.execute(_SQL["begin"])
+
+    def commit(self) -> None:
+        """Raises StoreUnavailable if nothing was written, CommitUnknown if that is not known."""
+        try:
+            self._db.execute("COMMIT")
+        except apsw.Error as exc:
+            raise commit_failure(self._path, exc) from exc
+
+    def undo(self) -> None:
+        """Also after a COMMIT that failed. What was held in memory may be ahead of the file now."""
+        self._kept.clear()
+        self._documents.forget()
+        self._clear()
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def delete_run(self, run_id: str) -> bool:
+        """All that is the run's. The caller has begun, and commits or undoes."""
+        found = self._ask("delete_run", (run_id,))
+        if found is None:
+            return False
+        number, digest = found
+        for name in ("delete_input", "delete_tasks", "delete_hooks", "delete_log"):
+            self._db.execute(_SQL[name], (number,))
+        self._documents.release(digest)
+        self._kept.pop(run_id, None)
+        return True
+
+    # Commits
+
+    def write(self, batch: Sequence[Commit]) -> list[CommitOutcome]:
+        """All but the COMMIT: the caller has begun, and commits or undoes."""
+        outcomes = [self._carry_out(commit) for commit in batch]
+        self._flush()
+        return outcomes
+
+    def _carry_out(self, commit: Commit) -> CommitOutcome:
+        kept = self._kept.get(commit.run_id) or self._find(commit.run_id)
+        if commit.expected != (None if kept is None else kept.row.token):
+            return _CONFLICT
+        if kept is None:
+            if reason := refusal(commit, (), (), self._documents):
+                return Refusal(reason)
+            kept = self._create(commit)
+        else:
+            if reason := refusal(commit, kept.tasks, kept.hooks, ()):
+                return Refusal(reason)
+            self._change(kept, commit)
+        row = kept.row
+        row.token = self._last_token = self._last_token + 1
+        if commit.tasks:
+            self._take_tasks(kept, commit)
+        if commit.hooks:
+            was_open = kept.is_open
+            self._take_hooks(kept, commit)
+            if kept.is_open is not was_open:
+                self._moved[kept.number] = kept
+        if (log := commit.log) is not None and self._keeps_log:
+            self._log += (kept.number, log.seq, log.at, log.body)
+        return Committed(row.token)
+
+    def _find(self, run_id: str) -> Kept | None:
+        found = self._ask("find_run", (run_id,))
+        if found is None:
+            return None
+        number, body, open_hooks = found
+        return self._keep(number, decode_run(body), open_hooks)
+
+    def _keep(self, number: int, row: RunRow, open_hooks: int) -> Kept:
+        kept = Kept(
+            number,
+            row,
+            open_hooks,
+            Held(number, self._find_task),
+            Held(number, self._find_hook),
+        )
+        self._kept[row.run_id] = kept
+        return kept
+
+    def _find_task(self, run: int, ordinal: int) -> TaskRow | None:
+        found = self._ask("find_task", (run, ordinal))
+        return None if found is None else decode_task(found[0])
+
+    def _find_hook(self, run: int, number: int) -> HookRow | None:
+        found = self._ask("find_hook", (run, number))
+        return None if found is None else decode_hook(found[0])
+
+    def _create(self, commit: Commit) -> Kept:
+        if not isinstance(commit.run, RunRow):
+            raise EngineBug("a patch was about to create a run")
+        row = copy(commit.run)
+        if row.labels is not None:
+            row.labels = dict(row.labels)
+        self._last_run += 1
+        kept = self._keep(self._last_run, row, 0)
+        self._new.append(kept)
+        self._documents.use(row.document, commit.document)
+        if len(row.arguments or b"") + len(row.variables or b"") > LARGE:
+            large = (kept.number, row.arguments, row.variables)
+            self._db.execute(_SQL["add_input"], large)
+            kept.large = True
+            row.arguments = row.variables = None
+        return kept
+
+    def _change(self, kept: Kept, commit: Commit) -> None:
+        if not isinstance(commit.run, RunPatch):
+            raise EngineBug("a row was about to replace a run")
+        row = kept.row
+        phase, due_at = row.phase, row.due_at
+        patch_run(row, commit.run)
+        if row.phase is phase and row.due_at == due_at:
+            self._touched[kept.number] = kept
+        else:
+            self._moved[kept.number] = kept
+
+    def _take_tasks(self, kept: Kept, commit: Commit) -> None:
+        number, tasks, written = kept.number, kept.tasks, self._tasks
+        for change in commit.tasks:
+            ordinal = change.ordinal
+            if isinstance(change, TaskRow):
+                row = tasks[ordinal] = copy(change)
+            else:
+                row = tasks[ordinal]
+                patch_task(row, change)
+            written[number, ordinal] = kept, row
+
+    def _take_hooks(self, kept: Kept, commit: Commit) -> None:
+        for change in commit.hooks:
+            held = kept.hooks.held(change.number)
+            if held is not None and not held.phase.is_terminal:
+                kept.open_hooks -= 1
+            if isinstance(change, HookRow):
+                held = kept.hooks[change.number] = copy(change)
+            else:
+                assert held is not None, "refusal() found every patch its row"
+                patch_hook(held, change)
+            if not held.phase.is_terminal:
+                kept.open_hooks += 1
+            self._hooks[kept.number, change.number] = held
+
+    # Writing it down
+
+    def _flush(self) -> None:
+        self._documents.flush()
+        self._flush_runs()
+        if self._tasks:
+            rows: list[Any] = []
+            for (run, ordinal), (kept, task) in self._tasks.items():
+                rows += (run, ordinal, encode(task))
+                if task.phase.is_terminal:
+                    del kept.tasks[ordinal]
+            self._put("put_tasks", rows, 3)
+        if self._hooks:
+            rows = []
+            for (run, number), hook in self._hooks.items():
+                rows += (run, number, int(not hook.phase.is_terminal), encode(hook))
+            self._put("put_hooks", rows, 4)
+        if self._log:
+            self._put("add_log", self._log, 4)
+        self._shrink()
+        self._clear()
+
+    def _flush_runs(self) -> None:
+        new = {kept.number for kept in self._new} if self._new else ()
+        rows: list[Any] = []
+        for kept in self._new:
+            row = kept.row
+            rows += (kept.number, row.run_id, row.name, row.namespace, row.cron_id)
+            rows += (row.created_at, row.document, _text(row.phase), int(kept.is_open))
+            rows += (row.due_at, row.token, int(kept.large), encode(row))
+        if rows:
+            self._put("add_runs", rows, 13)
+        moved = self._moved
+        touched = [
+            (kept.row.token, encode(kept.row), number)
+            for number, kept in self._touched.items()
+            if number not in moved and number not in new
+        ]
+        if touched:
+            self._db.executemany(_SQL["touch_runs"], touched)
+        changed = [
+            (_text(row.phase), int(kept.is_open), row.due_at, row.token, encode(row), number)
+            for number, kept in moved.items()
+            if number not in new
+            for row in (kept.row,)
+        ]
+        if changed:
+            self._db.executemany(_SQL["move_runs"], changed)
+
+    def _put(self, name: str, values: list[Any], width: int) -> None:
+        """Rows by the dozen: a statement for each would cost more than the rows themselves."""
+        start, left = 0, len(values) // width
+        if left == 1:
+            self._db.execute(for_rows("writing", name, 1), values)
+            return
+        for chunk in _CHUNKS:
+            text = for_rows("writing", name, chunk) if left >= chunk else ""
+            while left >= chunk:
+                end = start + chunk * width
+                self._db.execute(text, values[start:end])
+                start, left = end, left - chunk
+
+    def _shrink(self) -> None:
+        """Let go of what is over, and of everything when it has become too much."""
+        for kept in self._moved.values():
+            if not kept.is_open:
+                self._kept.pop(kept.row.run_id, None)
+        self._written += len(self._tasks) + len(self._hooks)
+        if self._written > _LOOK_EVERY:
+            self._written = 0
+            held = sum(1 + len(kept.tasks) + len(kept.hooks) for kept in self._kept.values())
+            if held > _MOST_ROWS:
+                self._kept.clear()
+
+
+def _text(phase: Phase) -> str:
+    return phase._value_
+
+
+class _Documents:
+    """Which documents are kept, and how many runs of a batch name each."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+        self._known: set[bytes] = set()
+        self._uses: dict[bytes, int] = {}
+
+    def __contains__(self, digest: object) -> bool:
+        assert isinstance(digest, bytes), "digests are bytes"
+        if digest in self._known:
+            return True
+        if self._db.execute(_SQL["has_document"], (digest,)).fetchall():
+            self._known.add(digest)
+            return True
+        return False
+
+    def use(self, digest: bytes, document: tuple[bytes, bytes] | None) -> None:
+        """One more run names it. Its text is taken the first time."""
+        self._uses[digest] = self._uses.get(digest, 0) + 1
+        if digest not in self:
+            assert document is not None, "refusal() lets no run be without a document"
+            self._db.execute(_SQL["add_text"], document)
+            self._known.add(digest)
+
+    def flush(self) -> None:
+        for digest, count in self._uses.items():
+            self._db.execute(_SQL["count_document"], (digest, count))
+        self._uses.clear()
+        if len(self._known) > 4096:
+            self._known.clear()
+
+    def forget(self) -> None:
+        self._known.clear()
+        self._uses.clear()
+
+    def release(self, digest: bytes) -> None:
+        """One run less names it; the last one takes it along."""
+        left: Any = self._db.execute(_SQL["release_document"], (digest,)).fetchall()
+        if left[0][0] <= 0:
+            self._db.execute(_SQL["delete_document"], (digest,))
+            self._db.execute(_SQL["delete_text"], (digest,))
+            self._known.discard(digest)

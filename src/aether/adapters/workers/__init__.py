@@ -1,0 +1,3 @@
+"""Registries of workers."""
+
+from .memory import MemoryWorkers as MemoryWorkers
