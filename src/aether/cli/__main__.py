@@ -1,0 +1,5 @@
+"""`python -m aether.cli` is the same as `aether`."""
+
+from . import main
+
+main()

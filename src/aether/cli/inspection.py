@@ -1,0 +1,196 @@
+"""Looking at stored runs: which database, and which run in it. Shared by the commands without an engine.
+
+In: `--db` and a RUN as the user names it. Out: an open store and rows. Never: a change, or an engine:
+unless a command asks for a store that is `writable`, a SQLite database is opened read-only, beside
+whatever engine works on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import click
+import msgspec
+
+from ..adapters.store import PostgresStore, SqliteStore, sqlite_path
+from ..engine import execution_of
+from ..errors import NotFound, Problem, ProblemError, Refused
+from ..ports import Execution, RunQuery, Store
+from ..record import RunRow, RunRows
+from . import exits
+
+DEFAULT = "sqlite:///data/aether.db"
+NEWEST = 10_000
+"""A beginning of an id is looked for among so many runs."""
+
+_PAGE = 1000
+_LISTED = 5
+
+
+class CannotOpen(ProblemError):
+    """The database cannot be used as it was named."""
+
+
+def database_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--db` and `--json`, as `url` and `as_json`."""
+    function = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+    return click.option(
+        "--db", "url", metavar="URL",
+        help=f"Where the runs are kept.  [default: AETHER_URL, else {DEFAULT}]",
+    )(function)  # fmt: skip
+
+
+def database_url(given: str | None) -> str:
+    """What was given, else AETHER_URL, else the usual file if there is one. Raises CannotOpen."""
+    url = given or os.environ.get("AETHER_URL") or ""
+    if not url and sqlite_path(DEFAULT).exists():
+        url = DEFAULT
+    if not url:
+        raise CannotOpen(
+            Problem(
+                "no-database",
+                f"no database was named, and there is no {sqlite_path(DEFAULT)} here",
+                fix="write --db sqlite:///path/to/aether.db, or set AETHER_URL",
+            )
+        )
+    if url.startswith("memory:"):
+        raise CannotOpen(
+            Problem(
+                "no-database",
+                f"'{url}' keeps runs for the process that made them alone",
+                fix="write --db sqlite:///path/to/aether.db, for `aether run` as well",
+            )
+        )
+    return url
+
+
+def reading(url: str | None, look: Callable[[Store], Awaitable[int]]) -> int:
+    """The exit code of `look`, called with the open store. What keeps it from opening is told."""
+
+    async def work() -> int:
+        async with opened(url) as store:
+            return await look(store)
+
+    try:
+        return asyncio.run(work())
+    except CannotOpen as exc:
+        click.echo(str(exc), err=True)
+        return exits.USAGE
+    except BrokenPipeError:  # `aether log … | head` has seen enough
+        # What is left in the buffer must go somewhere when Python flushes it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.OK
+
+
+@asynccontextmanager
+async def opened(url: str | None) -> AsyncIterator[Store]:
+    """The store, for reading. Raises CannotOpen."""
+    async with _opened(url, read_only=True) as store:
+        yield store
+
+
+@asynccontextmanager
+async def writable(url: str | None) -> AsyncIterator[Store]:
+    """The store, for commands that change it. Raises CannotOpen, also while an engine has the file."""
+    async with _opened(url, read_only=False) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _opened(url: str | None, *, read_only: bool) -> AsyncIterator[Store]:
+    try:
+        store = _store_of(database_url(url), read_only)
+        await store.open()
+    except Refused as exc:
+        raise CannotOpen(exc.problems) from exc
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _store_of(url: str, read_only: bool) -> Store:
+    if url.startswith("sqlite:"):
+        return SqliteStore(sqlite_path(url), read_only=read_only)
+    if url.startswith(("postgresql:", "postgres:")):
+        return PostgresStore(url)
+    raise Refused(
+        Problem(
+            "unknown-store", f"'{url}' names no store", fix="write sqlite:///… or postgresql://…"
+        )
+    )
+
+
+async def find_run(store: Store, text: str) -> RunRow:
+    """The run that `text` means: its id, the beginning of its id, or `last`. Raises NotFound, and
+    Refused `ambiguous-run`."""
+    row = await store.run(text)
+    if row is not None:
+        return row
+    query = RunQuery(limit=1 if text == "last" else _PAGE)
+    found: list[RunRow] = []
+    seen = 0
+    while seen < NEWEST:
+        page = await store.runs(query)
+        if text == "last" and page.runs:
+            return page.runs[0]
+        found += [run for run in page.runs if run.run_id.startswith(text)]
+        seen += len(page.runs)
+        if not page.cursor or len(found) > _LISTED:
+            break
+        query = msgspec.structs.replace(query, after=page.cursor)
+    if len(found) == 1 and text:
+        return found[0]
+    raise _ambiguous(text, found) if found else _unknown(text, seen)
+
+
+async def find_point(store: Store, text: str) -> tuple[RunRow, int | None]:
+    """RUN or RUN@SEQ."""
+    name, at, number = text.rpartition("@")
+    if at and number.isascii() and number.isdigit() and await store.run(text) is None:
+        return await find_run(store, name), int(number)
+    return await find_run(store, text), None
+
+
+async def view_of(store: Store, run_id: str) -> Execution:
+    """The run as it stands. Which executor types are served is the engine's to know."""
+    rows = (await store.load([run_id]))[0]
+    if rows is None:
+        raise _unknown(run_id, 0)
+    return execution_of(rows, served=None)
+
+
+async def waiting_reasons(store: Store, rows: Sequence[RunRow]) -> dict[str, list[str]]:
+    """Why those among `rows` that are not over wait."""
+    waiting = [row.run_id for row in rows if not row.phase.is_terminal]
+    loaded: Sequence[RunRows | None] = await store.load(waiting) if waiting else []
+    return {
+        each.run.run_id: execution_of(each, served=None).waiting_for
+        for each in loaded
+        if each is not None
+    }
+
+
+def echo_json(data: Any) -> None:
+    click.echo(msgspec.json.encode(data).decode())
+
+
+def _unknown(text: str, seen: int) -> NotFound:
+    what = f"there is no run '{text}'"
+    if text == "last":
+        what = "there is no run yet"
+    elif seen >= NEWEST:
+        what += f", and no id of the {NEWEST:,} newest runs begins so"
+    return NotFound(Problem("run-not-found", what, fix="find its id with `aether list`"))
+
+
+def _ambiguous(text: str, found: Sequence[RunRow]) -> Refused:
+    ids = ", ".join(row.run_id for row in found[:_LISTED])
+    more = ", …" if len(found) > _LISTED else ""
+    what = f"several ids begin with '{text}': {ids}{more}"
+    return Refused(Problem("ambiguous-run", what, fix="give more of the id"))

@@ -1,0 +1,142 @@
+"""`aether list`: the runs of a database, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from ..engine import moment
+from ..ports import Page, RunQuery, Store
+from ..record import Instant, Phase, RunRow
+from . import exits
+from .inspection import database_options, echo_json, reading, waiting_reasons
+from .output import VALUE_WIDTH
+from .progress import LOOKS, one_line, took
+from .result import duration_text, instant_text
+
+_NAME_WIDTH = 32
+_REASONS = 3
+
+
+@click.command(short_help="List runs, newest first, and why they wait.")
+@click.option(
+    "--phase", "phases", multiple=True, metavar="P",
+    type=click.Choice([str(phase) for phase in Phase], case_sensitive=False),
+    help="Only runs in this phase; may be given several times.",
+)  # fmt: skip
+@click.option("--unfinished", is_flag=True, help="Only runs that are not over.")
+@click.option("--name", default="", help="Only runs of the workflow of this name.")
+@click.option("--cron", default="", metavar="ID", help="Only runs of this cron.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many."
+)
+@click.option("--after", default="", metavar="CURSOR", help="Go on where the page before ended.")
+@click.option("--oldest", is_flag=True, help="Oldest first.")
+@database_options
+def command(
+    phases: tuple[str, ...],
+    unfinished: bool,
+    name: str,
+    cron: str,
+    limit: int,
+    after: str,
+    oldest: bool,
+    url: str | None,
+    as_json: bool,
+) -> int:
+    """List runs: how they stand, and of those that are not over, why they wait.
+
+    Reads beside a running engine. When there are more, the last line shows how to go on.
+    """
+    wanted = {Phase(phase) for phase in phases}
+    if unfinished:
+        wanted |= {phase for phase in Phase if not phase.is_terminal}
+    query = RunQuery(
+        phases=tuple(sorted(wanted)),
+        name=name,
+        cron_id=cron,
+        newest_first=not oldest,
+        after=after,
+        limit=limit,
+    )
+
+    async def look(store: Store) -> int:
+        page = await store.runs(query)
+        reasons = await waiting_reasons(store, page.runs)
+        if as_json:
+            runs = [summary(row, reasons.get(row.run_id, [])) for row in page.runs]
+            echo_json({"runs": runs, "cursor": page.cursor})
+        else:
+            _show(page, reasons)
+        return exits.OK
+
+    return reading(url, look)
+
+
+def summary(row: RunRow, waiting_for: Sequence[str]) -> dict[str, Any]:
+    """One run of the list as JSON: no tasks, no values."""
+    return {
+        "runID": row.run_id,
+        "name": row.name,
+        "namespace": row.namespace,
+        "cronID": row.cron_id,
+        "labels": row.labels or {},
+        "phase": str(row.phase),
+        "message": row.message,
+        "createdAt": _instant(row.created_at),
+        "startedAt": _instant(row.started_at),
+        "finishedAt": _instant(row.finished_at),
+        "duration": duration_text(_duration(row)),
+        "progress": _progress(row),
+        "seq": row.seq,
+        "waitingFor": waiting_for,
+    }
+
+
+def _show(page: Page, reasons: Mapping[str, Sequence[str]]) -> None:
+    if not page.runs:
+        click.echo("no runs")
+        return
+    table = [_cells(row) for row in page.runs]
+    widths = [max(len(cells[column]) for cells in table) for column in range(len(table[0]))]
+    for row, cells in zip(page.runs, table, strict=True):
+        text = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        colour = LOOKS[row.phase][1]
+        click.echo(click.style(text[: widths[0]], fg=colour) + text[widths[0] :].rstrip())
+        told = reasons.get(row.run_id, ())
+        for reason in told[:_REASONS]:
+            click.echo(click.style("    waits: ", fg="yellow") + one_line(reason, VALUE_WIDTH))
+        if len(told) > _REASONS:
+            click.echo(f"    … and {len(told) - _REASONS} more")
+        if row.message:
+            click.echo(f"    {one_line(row.message, VALUE_WIDTH)}")
+    if page.cursor:
+        click.echo(f"there are more: --after {page.cursor}")
+
+
+def _cells(row: RunRow) -> list[str]:
+    return [
+        f"{LOOKS[row.phase][0]} {row.phase}",
+        one_line(row.name, _NAME_WIDTH),
+        row.run_id,
+        f"{moment(row.created_at):%Y-%m-%d %H:%M:%SZ}",
+        took(_duration(row)) or "-",
+        _progress(row) or "-",
+    ]
+
+
+def _progress(row: RunRow) -> str:
+    return f"{row.done}/{row.total}" if row.total else ""
+
+
+def _duration(row: RunRow) -> timedelta | None:
+    if row.started_at is None or row.finished_at is None:
+        return None
+    return timedelta(microseconds=row.finished_at - row.started_at)
+
+
+def _instant(instant: Instant | None) -> str:
+    return "" if instant is None else instant_text(moment(instant))
