@@ -1,0 +1,240 @@
+"""One simulation: storms for a while, then calm, then everything must have settled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from time import perf_counter
+
+import msgspec
+
+from ...ports import Commit
+from ...record import RunRow, Token
+from .clients import Clients
+from .loop import Node, cemetery, node_context, running
+from .world import REBUILD_EVERY, EngineLife, World
+
+EVENTS = 20_000
+SETTLE = 6 * 3600 * 1_000_000
+"""Virtual microseconds within which everything must have ended once the faults have stopped."""
+_STOP = 300_000_000
+_FURTHEST_BACK = 3_600_000_000
+"""Microseconds a clock goes back in all: what waits for an instant waits that much longer."""
+
+
+class Report(msgspec.Struct):
+    """What one seed came to. `breaches` is empty if all was well."""
+
+    seed: int
+    events: int
+    breaches: list[str]
+    digest: str
+    runs: int
+    commits: int
+    faults: Counter[str]
+    seen: Counter[str]
+    virtual: float
+    seconds: float
+
+
+class Simulation(World):
+    """The world with its clients, and chaos at work."""
+
+    def __init__(self, seed: int, events: int) -> None:
+        super().__init__(seed)
+        self.clients = Clients(self)
+        self.storm = events
+        self.dice = self.chance.child("chaos")
+        self.set_back = 0
+        self._stopping: EngineLife | None = None
+
+    def committed(self, commit: Commit, token: Token) -> None:
+        super().committed(commit, token)
+        if isinstance(commit.run, RunRow):
+            self.clients.crons.created(commit)
+
+    def deleted(self, run_id: str) -> None:
+        self.clients.crons.deleted(run_id)
+        super().deleted(run_id)
+
+    # Chaos
+
+    def begin(self) -> None:
+        self.begin_life()
+        for _ in range(self.dice.one_of((1, 2, 3))):
+            self.begin_worker()
+        self.clients.start()
+        self._mishap()
+
+    def begin_life(self) -> None:
+        super().begin_life()
+        life = self.life
+        if life is not None and self.faults.strike("engine.crash-in-recovery"):
+            life.crash_at = self.dice.span(1, 2_000)
+
+    def _mishap(self) -> None:
+        """Called every now and then, in the world's time."""
+        if self.healing:
+            return
+        strike, dice = self.faults.strike, self.dice
+        life = self.life
+        if life is not None and life.up:
+            if not life.crash_at and strike("engine.crash"):
+                life.crash_at = life.node.ran + dice.span(1, 3_000)
+            elif strike("engine.stop"):
+                self.stop_well(life)
+            elif strike("engine.freeze"):
+                self.loop.freeze(life.node, dice.span(1_000, 90_000_000))
+            elif strike("clock.forward"):
+                self.jump(life.node, dice.span(1_000, 7_200_000_000))
+            elif self.set_back < _FURTHEST_BACK and strike("clock.back"):
+                span = dice.span(1_000, 600_000_000)
+                self.set_back += span
+                self.jump(life.node, -span)
+        if self.workers:
+            index = dice.randrange(len(self.workers))
+            node = self.workers[index][0]
+            if node.alive and strike("worker.crash"):
+                self.loop.crash(node)
+                self.begin_worker()
+            elif strike("worker.freeze"):
+                self.loop.freeze(node, dice.span(1_000, 90_000_000))
+        self.loop.call_in(dice.span(1_000, 5_000_000), self._mishap)
+
+    def on_its_way(self, client: Node, delay: int) -> None:
+        life = self.life
+        if life is None or client is not life.node or not life.up:
+            return
+        if self.faults.strike("engine.crash-in-commit"):
+            span = self.dice.span(1, delay)
+            self.loop.call_in(span, self.crash, life, context=node_context(self.node))
+
+    def crash(self, life: EngineLife) -> None:
+        if life is self.life and life.node.alive and not self.healing:
+            self.kill(life)
+            self.loop.call_in(
+                self.dice.span(100, 30_000_000), self.revive, context=node_context(self.node)
+            )
+
+    def stop_well(self, life: EngineLife) -> None:
+        if self._stopping is life:
+            return
+        self._stopping = life
+        life.up = False
+
+        async def stop() -> None:
+            if life.local_worker is not None:
+                await life.local_worker.stop()
+            await life.engine.stop()
+            self.loop.call_in(1, self._stopped, life, context=node_context(self.node))
+
+        self.spawn(life.node, stop(), "stop")
+        self.loop.call_in(_STOP, self._must_have_stopped, life)
+
+    def _must_have_stopped(self, life: EngineLife) -> None:
+        if self._stopping is life and life.node.alive:
+            self.breach("the engine did not stop within five minutes")
+
+    def _stopped(self, life: EngineLife) -> None:
+        self._stopping = None
+        if not life.node.alive:
+            return
+        for task in life.node.open_tasks():
+            if task.get_name().startswith("aether"):
+                self.breach(f"the engine is stopped, and its task '{task.get_name()}' is not")
+        self.kill(life)
+        if not self.healing:
+            self.loop.call_in(self.dice.span(1, 60_000_000), self.revive)
+        else:
+            self.revive()
+
+    def revive(self) -> None:
+        if self.life is None:
+            self.begin_life()
+
+    # The course of things
+
+    def weather(self) -> None:
+        """Steps until the storm is over."""
+        loop = self.loop
+        while loop.ran < self.storm and not self.breaches:
+            if not loop.step():
+                break
+            life = self.life
+            if life is not None and life.crash_at and life.node.ran >= life.crash_at:
+                self.crash(life)
+            if not loop.ran % REBUILD_EVERY:
+                self.compare_all()
+                self.network.tidy()
+
+    def heal(self) -> None:
+        self.healing = True
+        self.faults.active = False
+        self.release.release()
+        if self.life is not None:
+            self.life.crash_at = 0
+        self.revive()
+        if not any(node.alive for node, _ in self.workers):
+            self.begin_worker()
+        self._help()
+
+    def _help(self) -> None:
+        self.clients.help_on()
+        self.clients.crons.delete_all()
+        if not self.settled():
+            self.loop.call_in(7_000_000, self._help)
+
+    def settled(self) -> bool:
+        if self.life is None or not self.life.up or self.clients.crons.stored():
+            return False
+        return all(shadow.rows.run.phase.is_terminal for shadow in self.model.runs.values())
+
+    def settle(self) -> None:
+        loop = self.loop
+        until = loop.now + SETTLE
+        calm = 0
+        while not self.breaches and loop.now < until and loop.step():
+            if not loop.ran % 256 and self.settled():
+                # Hooks, lazy facts and watchers have their say after the last run's end.
+                calm = calm or loop.now
+                if loop.now - calm > 1_800_000_000:
+                    break
+
+    def close(self) -> None:
+        if self.breaches:
+            return
+        self.compare_all()
+        self.audit_all()
+        self.breaches += self.leaks()
+        if not (self.skew or self.faults.hits["clock.forward"] or self.faults.hits["clock.back"]):
+            self.breaches += self.clients.crons.owed()
+
+
+def simulate(seed: int, events: int = EVENTS) -> Report:
+    """Run the simulation of `seed`: the same report every time."""
+    with cemetery():
+        return _simulate(seed, events)
+
+
+def _simulate(seed: int, events: int) -> Report:
+    begun = perf_counter()
+    simulation = Simulation(seed, events)
+    with running(simulation.loop), simulation.decisions.listening():
+        simulation.node.context.run(simulation.begin)
+        simulation.weather()
+        simulation.node.context.run(simulation.heal)
+        simulation.settle()
+        simulation.close()
+        digest = simulation.loop.digest()
+        breaches = list(simulation.breaches)
+    return Report(
+        seed=seed,
+        events=simulation.loop.ran,
+        breaches=breaches,
+        digest=digest,
+        runs=simulation.model.ended,
+        commits=simulation.model.commits,
+        faults=simulation.faults.hits,
+        seen=simulation.seen,
+        virtual=simulation.loop.now / 1e6,
+        seconds=perf_counter() - begun,
+    )

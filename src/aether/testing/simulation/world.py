@@ -1,0 +1,280 @@
+"""The simulated world: one store, one engine after another, workers, clients; and chaos.
+
+In: a seed. Out: breaches of the model, counts of what happened, a digest of the whole course. Never: an
+event that the seed did not decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from ...adapters.clock import SystemClock
+from ...adapters.cron import CronsimScheduler
+from ...adapters.executor import Executors
+from ...adapters.timeouts import HeapTimeoutWatcher
+from ...engine import Engine, audit
+from ...errors import ProblemError, StoreError
+from ...expr import CelEvaluator
+from ...ports import Assignment, Commit, Fault, HookEvent
+from ...record import RunRows, Token, decode_changes, encode_changes
+from ...worker import Worker
+from ..chance import Chance
+from .broker import FaultyLocalBroker, Network, NetworkBroker
+from .faults import Faults
+from .inside import Decisions, decided_anew, fresh_copy, left_over, stale_results_taken
+from .loop import Node, SimLoop, node_context
+from .model import Model
+from .ports import Ids, RandomExecutor, RandomNotifier, RandomSink, Release
+from .store import FaultyStore, StoreServer, at_once
+
+START = 1_750_000_000_000_000
+TYPES = ("echo", "other")
+REBUILD_EVERY = 1_000
+"""Events between two full comparisons of every run."""
+
+
+class Breach(Exception):
+    """Something happened that must not."""
+
+
+class Variables:
+    """The variable source that random documents refer to."""
+
+    namespace = "deploy"
+
+    def variables(self) -> dict[str, Any]:
+        return {"region": "ap-east-1", "count": 2}
+
+
+class EngineLife:
+    """One engine's process from start to crash or stop."""
+
+    def __init__(self, node: Node, clock: SystemClock, engine: Engine) -> None:
+        self.node = node
+        self.clock = clock
+        self.engine = engine
+        self.up = False
+        self.local_worker: Worker | None = None
+        self.crash_at = 0  # callbacks of its node, from its beginning; 0 is never
+
+
+class World:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.chance = Chance(f"simulation {seed}")
+        self.breaches: list[str] = []
+        self.seen: Counter[str] = Counter()
+        self.faults = Faults(self.chance)
+        self.loop = SimLoop(self.chance.child("loop"), self._unheard)
+        self.node = self.loop.node("world")
+        self.model = Model(self.breach, lambda: self.loop.now)
+        self.decisions = Decisions()
+        self.server = StoreServer(self.loop, self.chance, self.faults, self)
+        self.network = Network(self.loop, self.chance, self.faults, self)
+        self.release = Release(self.loop)
+        self.ids = Ids()
+        self.is_local = self.chance.happens(0.35)  # engine, broker and worker in one process
+        self.rooms = self.chance.one_of((10_000, 10_000, 1, 3))
+        self.skew = self.chance.one_of((0, 0, 1_000_000, 90_000_000))
+        self.recheck = self.chance.child("recheck")
+        self.life: EngineLife | None = None
+        self.lives = 0
+        self.workers: list[tuple[Node, Worker]] = []
+        self.healing = False
+        self._offsets: dict[int, int] = {}
+        self._executors = [
+            RandomExecutor(name, self.loop, self.chance, self.faults, self.release, self.saw)
+            for name in TYPES
+        ]
+
+    # Watching
+
+    def saw(self, what: str) -> None:
+        self.seen[what] += 1
+
+    def breach(self, what: str) -> None:
+        self.breaches.append(f"[{self.loop.now / 1e6:.6f}s] {what}")
+
+    def _unheard(self, what: str) -> None:
+        self.breach(f"nobody took an exception: {what}")
+
+    def committed(self, commit: Commit, token: Token) -> None:
+        run_id, log = commit.run_id, commit.log
+        assert log is not None
+        self.loop.note(log.body)
+        changes = decode_changes(log.body)
+        body = encode_changes(changes)
+        made = self.decisions.made(run_id, body)
+        shadow = self.model.runs.get(run_id)
+        earlier: RunRows | None = None
+        if made is not None and shadow is not None and self.recheck.happens(0.2):
+            earlier = fresh_copy(shadow.rows)
+        before = self.model.committed(commit, changes, token)
+        if made is not None and shadow is not None and before is not None:
+            stale_results_taken(made, before, changes, self.breach)
+            if earlier is not None and decided_anew(made, earlier) != body:
+                self.breach(f"{run_id}: a loaded state decides otherwise: {made.events}")
+        if self.recheck.happens(0.1):
+            self.compare(run_id)
+
+    def deleted(self, run_id: str) -> None:
+        self.model.forget(run_id)
+
+    def on_its_way(self, client: Node, delay: int) -> None:
+        """A call of the store has begun its way."""
+
+    def dispatched(self, assignments: Sequence[Assignment]) -> None:
+        self.model.dispatched(assignments)
+
+    def compare(self, run_id: str) -> None:
+        self.model.compare(run_id, at_once(self.server.inner.load([run_id]))[0])
+
+    def compare_all(self) -> None:
+        for run_id in list(self.model.runs):
+            self.compare(run_id)
+
+    def _heard(self, fault: Fault, error: BaseException | None) -> None:
+        self.saw(f"fault {fault.operation}")
+        if fault.severity == "critical":
+            self.breach(f"a critical fault: {fault.operation}: {fault.what}")
+
+    def _told(self, event: HookEvent) -> None:
+        self.saw(f"hook {event.hook}")
+
+    # Engines
+
+    def new_clock(self, node: Node) -> SystemClock:
+        number = node.number
+        self._offsets[number] = int((2 * self.chance.random() - 1) * self.skew)
+        return SystemClock(lambda: (START + self.loop.now + self._offsets[number]) * 1000)
+
+    def jump(self, node: Node, by: int) -> None:
+        self._offsets[node.number] += by
+
+    def spawn(
+        self, node: Node, work: Coroutine[Any, Any, Any], name: str = ""
+    ) -> asyncio.Task[Any]:
+        return self.loop.create_task(work, name=name, context=node_context(node))
+
+    def begin_life(self) -> None:
+        """A new engine's process, over the same store."""
+        self.lives += 1
+        node = self.loop.node(f"engine {self.lives}")
+        node.context.run(self._make_engine, node)
+
+    def _make_engine(self, node: Node) -> None:
+        clock = self.new_clock(node)
+        sink = RandomSink(self.faults, self._heard)
+        broker = (
+            FaultyLocalBroker(self.faults, self)
+            if self.is_local
+            else NetworkBroker(self.network, node)
+        )
+        engine = Engine(
+            store=FaultyStore(self.server, self.chance.child(node.name)),
+            broker=broker,
+            id_generator=self.ids,
+            clock=clock,
+            evaluator=CelEvaluator(),
+            notifier=RandomNotifier(self.faults, self.release, self._told),
+            timeout_watcher=HeapTimeoutWatcher(clock, sink),
+            cron_scheduler=CronsimScheduler(clock, sink),
+            vars_sources=[Variables()],
+            error_sink=sink,
+            runs_in_memory=self.rooms,
+        )
+        if self.rooms < 10:
+            self.faults.note("cache.full")
+        life = self.life = EngineLife(node, clock, engine)
+        if self.is_local:
+            life.local_worker = Worker(
+                broker,
+                Executors(self._executors),
+                worker_id=f"local {self.lives}",
+                clock=clock,
+                slots=self.chance.one_of((1, 4, 64)),
+                errors=sink,
+            )
+        self.spawn(node, self._start(life), "start")
+
+    async def _start(self, life: EngineLife) -> None:
+        try:
+            await life.engine.start()
+            if life.local_worker is not None:
+                await life.local_worker.start()
+        except StoreError:
+            self.saw("start failed")
+            self.loop.call_in(1_000_000, self._replace, life, context=node_context(self.node))
+            return
+        life.up = True
+
+    def _replace(self, life: EngineLife) -> None:
+        if self.life is life:
+            self.kill(life)
+            self.begin_life()
+
+    def kill(self, life: EngineLife) -> None:
+        self.loop.crash(life.node)
+        life.up = False
+        if self.life is life:
+            self.life = None
+
+    def begin_worker(self) -> None:
+        if self.is_local:
+            return
+        node = self.loop.node(f"worker {len(self.workers) + 1}")
+        clock = self.new_clock(node)
+        worker = Worker(
+            NetworkBroker(self.network, node),
+            Executors(self._executors),
+            worker_id=node.name,
+            clock=clock,
+            slots=self.chance.one_of((1, 3, 64)),
+            errors=RandomSink(self.faults, self._heard),
+        )
+        self.workers.append((node, worker))
+        self.spawn(node, worker.start(), "start")
+
+    # Calls of clients, in the engine's process
+
+    def call(
+        self,
+        work: Callable[[Engine], Coroutine[Any, Any, Any]],
+        then: Callable[[Any, Exception | None], None],
+    ) -> bool:
+        """Call the engine; `then` gets its answer, and is never called if the engine crashes first."""
+        life = self.life
+        if life is None or not life.up:
+            return False
+
+        async def ask() -> None:
+            result: Any = None
+            error: Exception | None = None
+            try:
+                result = await work(life.engine)
+            except (ProblemError, StoreError) as exc:
+                error = exc
+            except Exception as exc:  # noqa: BLE001 - clients are promised one of the two above
+                self.breach(f"a client's call raised {type(exc).__name__}: {exc}")
+                return
+            self.loop.call_in(1, then, result, error, context=node_context(self.node))
+
+        self.spawn(life.node, ask(), "client")
+        return True
+
+    # The end
+
+    def audit_all(self) -> None:
+        now = START + self.loop.now
+        for run_id, shadow in self.model.runs.items():
+            width = shadow.rules.parallelism if shadow.rules is not None else 0
+            for what in audit(shadow.rows, now, parallelism=width):
+                self.breach(f"the auditor: {what}")
+            if not shadow.rows.run.phase.is_terminal:
+                self.breach(f"{run_id} never ended: {shadow.rows.run}")
+
+    def leaks(self) -> list[str]:
+        return left_over(self.life.engine) if self.life is not None else []
