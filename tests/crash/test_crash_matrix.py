@@ -1,0 +1,47 @@
+"""The crash matrix as it runs with every change. `make crash KILLS=300` is the nightly form.
+
+A failure prints its seed: repeat it with AETHER_CRASH_SEED.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from aether.testing.postgres import PostgresServer, own_postgres_server
+from crash.harness import Matrix
+from crash.places import PostgresPlace, SqlitePlace
+
+__all__ = ["own_postgres_server"]  # a fixture
+
+KILLS = 40
+
+
+def a_seed() -> int:
+    return int(os.environ.get("AETHER_CRASH_SEED") or random.SystemRandom().randrange(10**6))
+
+
+@pytest.mark.slow
+def test_whatever_was_acknowledged_to_a_killed_process_is_kept_and_every_run_ends_as_without_kills(
+    tmp_path: Path,
+) -> None:
+    verdict = Matrix(SqlitePlace(tmp_path / "aether.db"), tmp_path, KILLS, a_seed()).run()
+    print(verdict.in_words())
+    assert verdict.findings == [], verdict.in_words()
+    assert verdict.kills == KILLS
+    assert verdict.runs > KILLS
+    assert verdict.deliveries_repeated > 0, "no kill struck while a task was on its way"
+
+
+@pytest.mark.slow
+def test_the_same_holds_where_the_server_outlives_the_process(
+    tmp_path: Path, own_postgres_server: PostgresServer
+) -> None:
+    verdict = Matrix(PostgresPlace(own_postgres_server.dsn), tmp_path, KILLS, a_seed()).run()
+    print(verdict.in_words())
+    assert verdict.findings == [], verdict.in_words()
+    assert verdict.kills == KILLS
+    assert verdict.runs > KILLS

@@ -1,0 +1,121 @@
+"""Bugs that are planted to see whether the simulator looks: each is a piece of source and its wrong twin.
+
+`plant` swaps a function's code in place, so that everybody who imported it by name has the bug too.
+"""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from contextlib import contextmanager
+from importlib import import_module
+
+
+class Bug:
+    """`where` is `module:function` or `module:Class.method`; `seed` is one that found it once."""
+
+    def __init__(self, where, right, wrong, seed=0):
+        self.where, self.right, self.wrong, self.seed = where, right, wrong, seed
+
+
+BUGS = {
+    "a result behind its fence counts": Bug(
+        "aether.plan.leaf:_current",
+        "if epoch != state.run.epoch or delivery != row.delivery:",
+        "if epoch > state.run.epoch:",
+    ),
+    "events are lost when the store is away": Bug(
+        "aether.engine.step:Stepper._commit",
+        "decided.live.put_back(decided.taken)",
+        "decided.taken.clear()",
+    ),
+    "commands are performed before the commit": Bug(
+        "aether.engine.step:Stepper._commit",
+        "outcomes = await self._store.commit(",
+        "[self._perform(d.live, d.decision) for d in batch]; outcomes = await self._store.commit(",
+    ),
+    "a loaded run forgets its deadlines": Bug(
+        "aether.plan.state:State.attach", "if row.deadline_at is not None:", "if row.ordinal < 0:"
+    ),
+    "a loaded run forgets its retries": Bug(
+        "aether.plan.state:State.attach", "if row.retry_at is not None:", "if row.ordinal < 0:"
+    ),
+    "nobody arms the timer of a run": Bug(
+        "aether.engine.runs:Runs._arm",
+        "self._timeouts.set(live.run_id, due_at)",
+        "self._timeouts.set(live.run_id, None)",
+    ),
+    "one retry too many": Bug(
+        "aether.plan.retry:grants",
+        "row.retry_count >= retry.limit",
+        "row.retry_count > retry.limit",
+    ),
+    "onStart fires again after a resume": Bug(
+        "aether.plan.nodes:started", "is_first = row.begun != row.attempt", "is_first = True"
+    ),
+    "a held task is never released": Bug(
+        "aether.plan.nodes:release_held",
+        "while held and may_dispatch(turn):",
+        "while held and turn.state.run.seq < 0:",
+    ),
+    "a paused run hands out tasks": Bug(
+        "aether.plan.nodes:may_dispatch", "state.run.paused_at is None and", "True and"
+    ),
+    "one slot too many": Bug(
+        "aether.plan.nodes:may_dispatch", "state.active < limit", "state.active <= limit"
+    ),
+    "an engine takes a run over and hands out nothing": Bug(
+        "aether.plan.lifecycle:taken_over", "(Phase.READY, Phase.RUNNING)", "(Phase.RUNNING,)"
+    ),
+    "a lost commit is taken for a done one": Bug(
+        "aether.engine.step:Stepper._settle_doubt",
+        "if state.run.seq < unsure.seq:",
+        "if state.run.seq < 0:",
+    ),
+    "a task that ends is not counted": Bug(
+        "aether.plan.turn:Turn.end", "self.state.run.done += 1", "self.state.run.done += 0"
+    ),
+    "time goes back after a reload": Bug(
+        "aether.plan.state:State.begin", "max(run.created_at, run.decided_at)", "run.created_at"
+    ),
+    "the log is no chain": Bug("aether.engine.ledger:Ledger.entry", "seal(row.head,", "seal(b'',"),
+    "a store takes a decision made on old rows": Bug(
+        "aether.adapters.store.memory.store:MemoryStore._carry_out",
+        "if commit.expected != (None if run is None else run.row.token):",
+        "if (commit.expected is None) != (run is None):",
+    ),
+    "a run that is over stays in memory": Bug(
+        "aether.engine.runs:Runs._retire", "del self._live[live.run_id]", "live.failures = 0"
+    ),
+    "a cancel is answered and not decided": Bug(
+        "aether.plan.lifecycle:cancelled",
+        "_stop(turn, Phase.CANCELLED, message, hooks=True)",
+        "turn.nothing = message",
+    ),
+}
+
+
+@contextmanager
+def plant(bug):
+    module, _, path = bug.where.partition(":")
+    function = import_module(module)
+    for name in path.split("."):
+        function = getattr(function, name)
+    source = textwrap.dedent(inspect.getsource(function))
+    assert source.count(bug.right) >= 1, f"{bug.where} no longer says: {bug.right}"
+    names = {}
+    exec(  # the wrong twin, in the words of the right one
+        compile(
+            "from __future__ import annotations\n" + source.replace(bug.right, bug.wrong, 1),
+            bug.where,
+            "exec",
+        ),
+        function.__globals__,
+        names,
+    )
+    before = function.__code__
+    function.__code__ = names[function.__name__].__code__
+    try:
+        yield
+    finally:
+        function.__code__ = before
