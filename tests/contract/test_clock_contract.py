@@ -41,6 +41,9 @@ class FakeClockSuite(ClockContract):
     async def reach(self, clock, when):
         await clock.advance(to=when)
 
+    async def pass_time(self, clock, span):
+        await clock.advance(timedelta(microseconds=span))
+
     def set_back(self, clock, by):
         clock.set_back(by)
 
@@ -125,6 +128,47 @@ class QuietClock(FakeClock):
         return super().call_at(when, call)
 
 
+class HandsClock(FakeClock):
+    """Takes a span for an instant: set back, it waits for as long again."""
+
+    def call_in(self, span, callback):
+        return self.call_at(self.now() + span, callback)
+
+
+class HastyClock(FakeClock):
+    def call_in(self, span, callback):
+        if span <= 0:
+            callback()
+        return super().call_in(10**15 if span <= 0 else span, callback)
+
+
+class ShortClock(FakeClock):
+    def call_in(self, span, callback):
+        return super().call_in(span // 1_000_000, callback)
+
+
+class DeafClock(FakeClock):
+    def call_in(self, span, callback):
+        super().call_in(span, callback)
+        return super().call_in(10**15, callback)
+
+
+class EvenClock(FakeClock):
+    """Every span is the same to it."""
+
+    def call_in(self, span, callback):
+        return super().call_in(min(span, 4_000), callback)
+
+
+class MuteClock(FakeClock):
+    def call_in(self, span, callback):
+        def call():
+            with contextlib.suppress(RuntimeError):
+                callback()
+
+        return super().call_in(span, call)
+
+
 @pytest.mark.parametrize(
     ("suite", "broken", "by"),
     [
@@ -136,6 +180,12 @@ class QuietClock(FakeClock):
         (FakeClockSuite, FragileClock, "test_a_callback_that_raises_stops_no_other"),
         (FakeClockSuite, QuietClock, "test_a_callback_that_raises_stops_no_other"),
         (FakeClockSuite, StubbornClock, "test_a_cancelled_call_does_not_happen"),
+        (FakeClockSuite, HandsClock, "test_a_span_does_not_grow_when_the_clock_goes_backwards"),
+        (FakeClockSuite, HastyClock, "test_no_span_at_all_is_due_as_soon_as_the_loop_is_free"),
+        (FakeClockSuite, ShortClock, "test_a_call_after_a_span_happens_once_and_not_before"),
+        (FakeClockSuite, DeafClock, "test_a_span_that_is_cancelled_calls_nothing"),
+        (FakeClockSuite, EvenClock, "test_the_shorter_of_two_spans_is_over_first"),
+        (FakeClockSuite, MuteClock, "test_a_callback_after_a_span_that_raises_stops_no_other"),
         (FakeClockSuite, UnfairClock, "test_calls_of_one_instant_run_in_the_order_of_asking"),
     ],
 )

@@ -13,6 +13,7 @@ import pytest
 
 from aether.testing.simulation import POINTS, simulate
 from aether.testing.simulation.__main__ import repeat
+from aether.testing.simulation.world import FURTHEST_BACK, World
 
 EVENTS = 5_000
 FIXED = range(24)
@@ -20,11 +21,12 @@ FRESH = 2
 
 # Seeds that once found a fault of the engine, with what they found.
 REGRESSIONS = {
-    103: "a view of a run that is over kept its late words in memory for good",
-    104: "time in a reloaded run went back with the clock",
-    108: "a result was lost when its run could not be loaded",
-    114: "a run was deleted between its rows and its document were read",
-    119: "a wait that ran out of time left an exception behind",
+    (103, 10_000): "a view of a run that is over kept its late words in memory for good",
+    (104, 10_000): "time in a reloaded run went back with the clock",
+    (108, 10_000): "a result was lost when its run could not be loaded",
+    (114, 10_000): "a run was deleted between its rows and its document were read",
+    (119, 10_000): "a wait that ran out of time left an exception behind",
+    (633626, 5_000): "an engine was seven hours behind the one before, and a retry waited for it",
 }
 
 
@@ -78,9 +80,20 @@ def test_fresh_seeds_break_no_rule():
         course(seed)
 
 
-@pytest.mark.parametrize("seed", REGRESSIONS)
-def test_seeds_that_once_found_a_fault_find_none(seed):
-    course(seed, 10_000)
+@pytest.mark.parametrize(("seed", "events"), REGRESSIONS)
+def test_seeds_that_once_found_a_fault_find_none(seed, events):
+    course(seed, events)
+
+
+def test_an_engine_is_no_further_behind_the_one_before_than_clocks_go_back_in_all():
+    world = World(1)
+    first, second, third = (world.loop.node(name) for name in ("first", "second", "third"))
+    clocks = [world.new_clock(node) for node in (first, second, third)]
+    world.jump(first, 7 * 3_600_000_000)
+    world.follow(second, first)
+    assert clocks[0].now() - clocks[1].now() == world.set_back == FURTHEST_BACK
+    world.follow(third, second)
+    assert clocks[2].now() >= clocks[1].now()
 
 
 def test_same_seed_is_the_same_course_whatever_the_process_hashes():

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
+from ..ports import Handle
 from ..record import Instant
 
 LONGEST_NAP = 60.0
@@ -105,6 +106,10 @@ class SystemClock:
         if self._armed_for is None or when < self._armed_for:
             self._arm(loop, when)
         return call
+
+    def call_in(self, span: int, callback: Callable[[], None]) -> Handle:
+        """The loop counts in monotonic time, which nobody sets."""
+        return asyncio.get_running_loop().call_later(max(span, 0) / 1_000_000, callback)
 
     def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None and not self._loop.is_closed() and len(self._agenda):

@@ -23,8 +23,15 @@ class Clock(Protocol):
     instant in the past means: as soon as the loop is free. A callback may ask for further calls. One
     that raises stops no other; the loop's exception handler is told. Waiting calls keep nothing else
     from running: no thread is held and the loop is not blocked. It is called from the loop's thread.
+
+    `call_in` runs `callback` once, after `span` microseconds of time as it passes: whatever is done to
+    `now` meanwhile, the span stays as long as it is. It is for naps, retries and heartbeats, whose length
+    counts; `call_at` is for what is due at an instant of the calendar. Otherwise it promises the same;
+    none or a negative span means: as soon as the loop is free.
     """
 
     def now(self) -> Instant: ...
 
     def call_at(self, when: Instant, callback: Callable[[], None]) -> Handle: ...
+
+    def call_in(self, span: int, callback: Callable[[], None]) -> Handle: ...

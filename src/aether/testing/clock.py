@@ -31,6 +31,8 @@ class FakeClock:
         self._now = start
         self._rounds = rounds
         self._agenda = Agenda()
+        self._passed = 0  # microseconds since the start, whatever was done to the hands
+        self._spans = Agenda()  # by what will have passed
 
     def now(self) -> Instant:
         return self._now
@@ -41,15 +43,25 @@ class FakeClock:
             self._wake_soon()
         return call
 
+    def call_in(self, span: int, callback: Callable[[], None]) -> Call:
+        call = self._spans.add(self._passed + max(span, 0), callback)
+        if span <= 0:
+            self._wake_soon()
+        return call
+
     @property
     def waiting(self) -> int:
         """How many calls are asked for and have not happened."""
-        return len(self._agenda)
+        return len(self._agenda) + len(self._spans)
 
     @property
     def next_at(self) -> Instant | None:
-        """The instant of the earliest call that is asked for."""
-        return self._agenda.next_at()
+        """The instant of the earliest call that is asked for, if nobody sets the clock meanwhile."""
+        at, passed = self._agenda.next_at(), self._spans.next_at()
+        if passed is None:
+            return at
+        by_span = self._now + passed - self._passed
+        return by_span if at is None else min(at, by_span)
 
     async def advance(self, by: timedelta = timedelta(0), *, to: Instant | None = None) -> None:
         """Move on `by` a span, or up to the instant `to`, and call what is due on the way.
@@ -59,12 +71,21 @@ class FakeClock:
         """
         end = self._now + by // MICROSECOND if to is None else to
         await self.settle()
-        while (due_at := self._agenda.next_at()) is not None and due_at <= end:
-            self._now = max(self._now, due_at)
-            run_due(self._agenda, self._now, asyncio.get_running_loop())
+        while (due_at := self.next_at) is not None and due_at <= end:
+            self._pass(due_at)
+            self._run_due(asyncio.get_running_loop())
             await self.settle()
-        self._now = max(self._now, end)
+        self._pass(end)
         await self.settle()
+
+    def _pass(self, to: Instant) -> None:
+        span = max(0, to - self._now)
+        self._now += span
+        self._passed += span
+
+    def _run_due(self, loop: asyncio.AbstractEventLoop) -> None:
+        run_due(self._agenda, self._now, loop)
+        run_due(self._spans, self._passed, loop)
 
     async def settle(self) -> None:
         """Let the loop finish what is ready, without moving."""
@@ -73,7 +94,8 @@ class FakeClock:
             await asyncio.sleep(0)
 
     def jump(self, to: Instant) -> None:
-        """Set the hands, forward or back, and call nothing now: what that makes due is called soon."""
+        """Set the hands, forward or back, and call nothing now: what that makes due is called soon.
+        No time passes: what waits for a span waits on."""
         self._now = to
         due_at = self._agenda.next_at()
         if due_at is not None and due_at <= to:
@@ -88,4 +110,4 @@ class FakeClock:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return  # set up before the loop runs: `advance` and `settle` see to it
-        loop.call_soon(lambda: run_due(self._agenda, self._now, loop))
+        loop.call_soon(self._run_due, loop)

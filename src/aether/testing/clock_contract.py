@@ -33,6 +33,11 @@ class ClockContract(ContractSuite):
         """Make the clock go backwards."""
         pytest.skip("override set_back to show what happens when this clock goes backwards")
 
+    async def pass_time(self, clock: Clock, span: int) -> None:
+        """Return when `span` microseconds have passed, whatever the clock shows, and what was due then has
+        been called."""
+        await asyncio.sleep(span / 1_000_000)
+
     async def _passed(self, clock: Clock, steps: int = 1) -> None:
         await self.reach(clock, clock.now() + steps * STEP)
 
@@ -177,6 +182,69 @@ class ClockContract(ContractSuite):
         await self.reach(clock, when)
         await called.wait()
         assert early == []
+
+    async def test_a_call_after_a_span_happens_once_and_not_before(self) -> None:
+        clock = self.make()
+        seen: list[str] = []
+        clock.call_in(STEP, lambda: seen.append("in a moment"))
+        hour = clock.call_in(timedelta(hours=1) // MICROSECOND, lambda: seen.append("in an hour"))
+        assert seen == [], "called inside call_in"
+        await self.pass_time(clock, 3 * STEP)
+        await self.pass_time(clock, 3 * STEP)
+        hour.cancel()
+        assert seen == ["in a moment"]
+
+    async def test_no_span_at_all_is_due_as_soon_as_the_loop_is_free(self) -> None:
+        clock = self.make()
+        done: list[int] = []
+        for span in (0, -1, -(10**12)):
+            clock.call_in(span, partial(done.append, span))
+        assert done == [], "called inside call_in"
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert sorted(done) == [-(10**12), -1, 0]
+
+    async def test_the_shorter_of_two_spans_is_over_first(self) -> None:
+        clock = self.make()
+        order: list[int] = []
+        for number in (3, 1, 2):
+            clock.call_in(number * STEP, partial(order.append, number))
+        await self.pass_time(clock, 5 * STEP)
+        assert order == [1, 2, 3]
+
+    async def test_a_span_that_is_cancelled_calls_nothing(self) -> None:
+        clock = self.make()
+        seen: list[str] = []
+        first = clock.call_in(STEP, lambda: seen.append("cancelled"))
+        kept = clock.call_in(STEP, lambda: seen.append("kept"))
+        first.cancel()
+        first.cancel()
+        await self.pass_time(clock, 3 * STEP)
+        kept.cancel()
+        assert seen == ["kept"]
+
+    async def test_a_span_does_not_grow_when_the_clock_goes_backwards(self) -> None:
+        clock = self.make()
+        called = asyncio.Event()
+        clock.call_in(2 * STEP, called.set)
+        self.set_back(clock, timedelta(hours=1))
+        await self.pass_time(clock, 4 * STEP)
+        assert called.is_set()
+
+    async def test_a_callback_after_a_span_that_raises_stops_no_other_and_the_loop_is_told(
+        self,
+    ) -> None:
+        clock = self.make()
+        seen: list[str] = []
+
+        def fail() -> None:
+            raise RuntimeError("planted")
+
+        clock.call_in(STEP, fail)
+        clock.call_in(STEP, lambda: seen.append("same span"))
+        await self.pass_time(clock, 3 * STEP)
+        assert seen == ["same span"]
+        assert [str(context.get("exception")) for context in self.loop_errors] == ["planted"]
 
     async def test_waiting_calls_do_not_block_the_loop(self) -> None:
         clock = self.make()

@@ -11,14 +11,12 @@ from ...ports import Commit
 from ...record import RunRow, Token
 from .clients import Clients
 from .loop import Node, cemetery, node_context, running
-from .world import REBUILD_EVERY, EngineLife, World
+from .world import FURTHEST_BACK, REBUILD_EVERY, EngineLife, World
 
 EVENTS = 20_000
 SETTLE = 6 * 3600 * 1_000_000
 """Virtual microseconds within which everything must have ended once the faults have stopped."""
 _STOP = 300_000_000
-_FURTHEST_BACK = 3_600_000_000
-"""Microseconds a clock goes back in all: what waits for an instant waits that much longer."""
 
 
 class Report(msgspec.Struct):
@@ -44,7 +42,6 @@ class Simulation(World):
         self.clients = Clients(self)
         self.storm = events
         self.dice = self.chance.child("chaos")
-        self.set_back = 0
         self._stopping: EngineLife | None = None
 
     def committed(self, commit: Commit, token: Token) -> None:
@@ -86,10 +83,8 @@ class Simulation(World):
                 self.loop.freeze(life.node, dice.span(1_000, 90_000_000))
             elif strike("clock.forward"):
                 self.jump(life.node, dice.span(1_000, 7_200_000_000))
-            elif self.set_back < _FURTHEST_BACK and strike("clock.back"):
-                span = dice.span(1_000, 600_000_000)
-                self.set_back += span
-                self.jump(life.node, -span)
+            elif self.set_back < FURTHEST_BACK and strike("clock.back"):
+                self.jump(life.node, -dice.span(1_000, 600_000_000))
         if self.workers:
             index = dice.randrange(len(self.workers))
             node = self.workers[index][0]

@@ -32,6 +32,8 @@ from .store import FaultyStore, StoreServer, at_once
 
 START = 1_750_000_000_000_000
 TYPES = ("echo", "other")
+FURTHEST_BACK = 3_600_000_000
+"""Microseconds an engine's clock goes back in all: what waits for an instant waits that much longer."""
 REBUILD_EVERY = 1_000
 """Events between two full comparisons of every run."""
 
@@ -84,7 +86,9 @@ class World:
         self.lives = 0
         self.workers: list[tuple[Node, Worker]] = []
         self.healing = False
+        self.set_back = 0
         self._offsets: dict[int, int] = {}
+        self._last_engine: Node | None = None
         self._executors = [
             RandomExecutor(name, self.loop, self.chance, self.faults, self.release, self.saw)
             for name in TYPES
@@ -153,6 +157,18 @@ class World:
 
     def jump(self, node: Node, by: int) -> None:
         self._offsets[node.number] += by
+        self.set_back += max(0, -by)
+
+    def follow(self, node: Node, before: Node | None) -> None:
+        """To a run, an engine whose clock is behind that of the one before is a clock set back: what
+        waits for an instant waits that much longer, so both count towards the same bound."""
+        if before is None:
+            return
+        behind = self._offsets[before.number] - self._offsets[node.number]
+        allowed = max(0, min(behind, FURTHEST_BACK - self.set_back))
+        if behind > allowed:
+            self._offsets[node.number] += behind - allowed
+        self.set_back += allowed
 
     def spawn(
         self, node: Node, work: Coroutine[Any, Any, Any], name: str = ""
@@ -167,6 +183,8 @@ class World:
 
     def _make_engine(self, node: Node) -> None:
         clock = self.new_clock(node)
+        self.follow(node, self._last_engine)
+        self._last_engine = node
         sink = RandomSink(self.faults, self._heard)
         broker = (
             FaultyLocalBroker(self.faults, self)
