@@ -13,6 +13,7 @@ import pytest
 
 from aether.testing.simulation import POINTS, simulate
 from aether.testing.simulation.__main__ import repeat
+from aether.testing.simulation.loop import running
 from aether.testing.simulation.world import FURTHEST_BACK, World
 
 EVENTS = 5_000
@@ -87,13 +88,14 @@ def test_seeds_that_once_found_a_fault_find_none(seed, events):
 
 def test_an_engine_is_no_further_behind_the_one_before_than_clocks_go_back_in_all():
     world = World(1)
-    first, second, third = (world.loop.node(name) for name in ("first", "second", "third"))
-    clocks = [world.new_clock(node) for node in (first, second, third)]
-    world.jump(first, 7 * 3_600_000_000)
-    world.follow(second, first)
-    assert clocks[0].now() - clocks[1].now() == world.set_back == FURTHEST_BACK
-    world.follow(third, second)
-    assert clocks[2].now() >= clocks[1].now()
+    with running(world.loop):
+        first, second, third = (world.loop.node(name) for name in ("first", "second", "third"))
+        clocks = [world.new_clock(node) for node in (first, second, third)]
+        world.jump(first, 7 * 3_600_000_000)
+        world.follow(second, first)
+        assert clocks[0].now() - clocks[1].now() == world.set_back == FURTHEST_BACK
+        world.follow(third, second)
+        assert clocks[2].now() >= clocks[1].now()
 
 
 def test_same_seed_is_the_same_course_whatever_the_process_hashes():

@@ -153,9 +153,12 @@ class CronClock:
     def _put_off(self, cron_id: str, policy: rules.Policy, fire_at: Instant) -> None:
         tick = partial(self._tick, cron_id, fire_at)
         due_at = self._due_at(cron_id, policy, fire_at)
-        self._call_at(cron_id, due_at, partial(self._do, cron_id, tick))
+        at = partial(self._clock.call_at, due_at)
+        self._call(cron_id, at, partial(self._do, cron_id, tick))
 
-    def _call_at(self, cron_id: str, at: Instant, call: Callable[[], None]) -> None:
+    def _call(
+        self, cron_id: str, when: Callable[[Callable[[], None]], Handle], call: Callable[[], None]
+    ) -> None:
         if self._stopped:
             return
         timers = self._timers.setdefault(cron_id, set())
@@ -164,7 +167,7 @@ class CronClock:
             timers.discard(handle)
             call()
 
-        handle = self._clock.call_at(at, ring)
+        handle = when(ring)
         timers.add(handle)
 
     async def _tick(self, cron_id: str, fire_at: Instant) -> None:
@@ -236,7 +239,7 @@ class CronClock:
             await work()
         except StoreError as exc:
             again = partial(self._do, cron_id, work, min(wait * 2, _LONGEST_RETRY))
-            self._call_at(cron_id, self._clock.now() + wait, again)
+            self._call(cron_id, partial(self._clock.call_in, wait), again)
             what = f"the store does not answer for cron '{cron_id}': {exc}"
             self._report_error(what, f"it is tried again in {wait / 1_000_000:g} s", exc)
         except Exception as exc:  # noqa: BLE001  one cron's trouble must not reach the others

@@ -132,7 +132,7 @@ class Keeping:
             self._task = None
 
     def _arm(self, after: int) -> None:
-        self._armed = self._clock.call_at(self._clock.now() + after, self._begin)
+        self._armed = self._clock.call_in(after, self._begin)
 
     def _begin(self) -> None:
         self._armed = None
@@ -158,7 +158,7 @@ class Keeping:
 
     async def _pause(self) -> None:
         over = asyncio.Event()
-        handle = self._clock.call_at(self._clock.now() + _PAUSE, over.set)
+        handle = self._clock.call_in(_PAUSE, over.set)
         try:
             await over.wait()
         finally:

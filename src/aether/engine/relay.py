@@ -197,7 +197,7 @@ class Relay:
             then = f"{len(assignments)} tasks stay Ready and are offered again in 1s"
             self._broker_failed("dispatch tasks", error, then)
             self._refused += assignments
-            self._clock.call_at(self._clock.now() + _AGAIN, self._offer_again)
+            self._clock.call_in(_AGAIN, self._offer_again)
         try:
             if cancellations:
                 await self._broker.cancel(cancellations)

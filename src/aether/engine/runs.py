@@ -121,10 +121,10 @@ class Runs:
         await request.reply
 
     async def _moment(self) -> None:
-        """One second by the clock."""
+        """One second."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        handle = self._clock.call_at(
-            self._clock.now() + _LAZY, lambda: None if future.done() else future.set_result(None)
+        handle = self._clock.call_in(
+            _LAZY, lambda: None if future.done() else future.set_result(None)
         )
         try:
             await future
@@ -251,7 +251,7 @@ class Runs:
         self._lazy.add(run_id)
         if not self._lazy_armed:
             self._lazy_armed = True
-            self._clock.call_at(self._clock.now() + _LAZY, self._write_lazy)
+            self._clock.call_in(_LAZY, self._write_lazy)
 
     def _write_lazy(self) -> None:
         self._lazy_armed = False

@@ -91,7 +91,7 @@ class Snapshots:
     def _set_timer(self, wait: int) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._clock.call_at(self._clock.now() + wait, self._time_is_up)
+        self._timer = self._clock.call_in(wait, self._time_is_up)
 
     def _time_is_up(self) -> None:
         self._timer = None

@@ -380,7 +380,7 @@ class Stepper:
             if not future.done():
                 future.set_result(None)
 
-        handle = self._clock.call_at(self._clock.now() + wait, go_on)
+        handle = self._clock.call_in(wait, go_on)
         self._naps.append(future)
         try:
             await future

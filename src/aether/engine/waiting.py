@@ -44,9 +44,7 @@ class Waiting:
         self._waiters.setdefault(run_id, []).append(waiter)
         handle = None
         if timeout is not None:
-            handle = self._clock.call_at(
-                self._clock.now() + timeout, lambda: _too_late(waiter, run_id, timeout)
-            )
+            handle = self._clock.call_in(timeout, lambda: _too_late(waiter, run_id, timeout))
         try:
             if not await is_over():
                 await waiter

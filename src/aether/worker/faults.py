@@ -45,14 +45,14 @@ class Faults:
 
 
 async def moment(clock: Clock, length: timedelta) -> None:
-    """`length`, by the clock."""
+    """`length`, whatever is done to the clock meanwhile."""
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def end() -> None:
         if not over.done():
             over.set_result(None)
 
-    alarm = clock.call_at(clock.now() + length // timedelta(microseconds=1), end)
+    alarm = clock.call_in(length // timedelta(microseconds=1), end)
     try:
         await over
     finally:

@@ -67,7 +67,7 @@ class Presence:
             )
 
     def _set_alarm(self) -> None:
-        self._alarm = self._clock.call_at(self._clock.now() + self._every, self._due)
+        self._alarm = self._clock.call_in(self._every, self._due)
 
     def _due(self) -> None:
         assert self._registry is not None

@@ -278,21 +278,19 @@ class Worker:
                     "it keeps one of the worker's slots until it returns; its result is dropped",
                 )
 
-        self._clock.call_at(self._clock.now() + _STUBBORN // timedelta(microseconds=1), look)
+        self._clock.call_in(_STUBBORN // timedelta(microseconds=1), look)
 
     # -- the end
 
     async def _drain(self, limit: timedelta) -> bool:
-        """Waits until no slot is left, at most `limit` by the clock, and at least a few turns."""
+        """Waits until no slot is left, at most `limit`, and at least a few turns."""
         for _ in range(3):
             if not self._tasks:
                 return True
             await asyncio.sleep(0)
         if self._tasks and limit > timedelta(0):
             self._drained = asyncio.get_running_loop().create_future()
-            alarm = self._clock.call_at(
-                self._clock.now() + limit // timedelta(microseconds=1), self._give_up
-            )
+            alarm = self._clock.call_in(limit // timedelta(microseconds=1), self._give_up)
             try:
                 await self._drained
             finally:

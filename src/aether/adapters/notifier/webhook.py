@@ -133,9 +133,7 @@ class WebhookNotifier:
 
     async def _pause(self, span: timedelta) -> None:
         over = asyncio.Event()
-        handle = self._clock.call_at(
-            self._clock.now() + span // timedelta(microseconds=1), over.set
-        )
+        handle = self._clock.call_in(span // timedelta(microseconds=1), over.set)
         try:
             await over.wait()
         finally:
