@@ -13,6 +13,7 @@ AetherError
 │   ├── TokenMismatch       somebody else changed the record first
 │   ├── StoreUnavailable    nothing was written; trying again is safe
 │   └── CommitUnknown       the write may have happened; look before doing it again
+├── Superseded              somebody else goes on with this run: what was done here no longer counts
 └── EngineBug               a state that should be impossible; please report it
 """
 
@@ -124,6 +125,10 @@ class StoreUnavailable(StoreError):
 
 class CommitUnknown(StoreError):
     """The connection ended during a commit: it may have happened. Look before doing it again."""
+
+
+class Superseded(AetherError):
+    """Another delivery of this function run counts now; whoever sees this drops what it holds."""
 
 
 class EngineBug(AetherError):

@@ -44,6 +44,7 @@ from .executor import Schema as Schema
 from .executor import TIMEOUT as TIMEOUT
 from .ids import IdGenerator as IdGenerator
 from .ids import IdKind as IdKind
+from .journal import Journal as Journal
 from .notifier import HookEvent as HookEvent
 from .notifier import HookName as HookName
 from .notifier import Notifier as Notifier
