@@ -87,7 +87,23 @@ def matches(row: RunRow, query: RunQuery) -> bool:
         and (not query.name or row.name == query.name)
         and (not query.namespace or row.namespace == query.namespace)
         and (not query.cron_id or row.cron_id == query.cron_id)
+        and row.run_id.startswith(query.id_prefix)
+        and _is_within(row.created_at, query.created_from, query.created_to)
+        and _is_within(row.finished_at, query.finished_from, query.finished_to)
+        and (not query.labels or query.labels.items() <= (row.labels or {}).items())
+        and (not query.text or _says(row, query.text.casefold()))
     )
+
+
+def _is_within(at: Instant | None, start: Instant | None, end: Instant | None) -> bool:
+    if start is None and end is None:
+        return True
+    return at is not None and (start is None or at >= start) and (end is None or at < end)
+
+
+def _says(row: RunRow, folded: str) -> bool:
+    told = (row.run_id, row.name, row.message, *(row.labels or {}).values())
+    return any(folded in each.casefold() for each in told)
 
 
 def write_cursor(last: Place) -> str:

@@ -7,11 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from ..engine import moment
-from ..ports import Page, RunQuery, Store
-from ..record import Instant, Phase, RunRow
+from ..ports import Page, Store
+from ..record import Instant, RunRow
 from . import exits
+from .filters import filled, query_of, run_filters
 from .inspection import database_options, echo_json, reading, waiting_reasons
 from .output import VALUE_WIDTH
 from .progress import LOOKS, one_line, took
@@ -22,14 +24,7 @@ _REASONS = 3
 
 
 @click.command(short_help="List runs, newest first, and why they wait.")
-@click.option(
-    "--phase", "phases", multiple=True, metavar="P",
-    type=click.Choice([str(phase) for phase in Phase], case_sensitive=False),
-    help="Only runs in this phase; may be given several times.",
-)  # fmt: skip
-@click.option("--unfinished", is_flag=True, help="Only runs that are not over.")
-@click.option("--name", default="", help="Only runs of the workflow of this name.")
-@click.option("--cron", default="", metavar="ID", help="Only runs of this cron.")
+@run_filters
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many."
 )
@@ -37,34 +32,16 @@ _REASONS = 3
 @click.option("--oldest", is_flag=True, help="Oldest first.")
 @database_options
 def command(
-    phases: tuple[str, ...],
-    unfinished: bool,
-    name: str,
-    cron: str,
-    limit: int,
-    after: str,
-    oldest: bool,
-    url: str | None,
-    as_json: bool,
+    limit: int, after: str, oldest: bool, url: str | None, as_json: bool, **typed: Any
 ) -> int:
     """List runs: how they stand, and of those that are not over, why they wait.
 
     Reads beside a running engine. When there are more, the last line shows how to go on.
     """
-    wanted = {Phase(phase) for phase in phases}
-    if unfinished:
-        wanted |= {phase for phase in Phase if not phase.is_terminal}
-    query = RunQuery(
-        phases=tuple(sorted(wanted)),
-        name=name,
-        cron_id=cron,
-        newest_first=not oldest,
-        after=after,
-        limit=limit,
-    )
+    query = replace(query_of(typed), newest_first=not oldest, after=after, limit=limit)
 
     async def look(store: Store) -> int:
-        page = await store.runs(query)
+        page = await filled(store, query)
         reasons = await waiting_reasons(store, page.runs)
         if as_json:
             runs = [summary(row, reasons.get(row.run_id, [])) for row in page.runs]

@@ -74,7 +74,7 @@ async def expired(
                     break  # nobody behind it can have ended before
                 if run.cron_id not in crons and (run.finished_at or run.created_at) <= end:
                     yield run
-            if not page.cursor or page.runs[-1].created_at > end:
+            if not page.cursor or (page.runs and page.runs[-1].created_at > end):
                 break
             query = msgspec.structs.replace(query, after=page.cursor)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -76,13 +76,20 @@ class RunQuery(msgspec.Struct, kw_only=True, frozen=True):
     name: str = ""
     namespace: str = ""
     cron_id: str = ""
+    id_prefix: str = ""
+    labels: Mapping[str, str] = {}
+    created_from: Instant | None = None
+    created_to: Instant | None = None
+    finished_from: Instant | None = None
+    finished_to: Instant | None = None
+    text: str = ""
     newest_first: bool = True
     after: str = ""
     limit: int = 100
 
 
 class Page(msgspec.Struct):
-    """`cursor` is "" on the last page."""
+    """`cursor` is "" on the last page, which any other may be as short as."""
 
     runs: list[RunRow]
     cursor: str = ""
@@ -123,9 +130,11 @@ class Store(Protocol):
     terminal, or have a hook whose phase is not, by id, starting behind `after`, at most `limit`.
     `runs` lists those for which every member of the query that is set holds, by (`created_at`, run id),
     newest or oldest first, at most `limit` on a page; `cursor` is "" on the last page and otherwise
-    leads to the page that begins behind this one's last run. Runs that are created or deleted between
-    two pages make no other run appear twice or not at all. A cursor that no page gave raises Refused
-    `bad-cursor`. No listing decodes a payload.
+    leads to the page that begins behind the last run that was looked at. Where those that match are far
+    between a store looks at no more than some thousands, so that a page may be short, or empty, and not
+    the last. Runs that are created or deleted between two pages make no other run appear twice or not
+    at all. A cursor that no page gave raises Refused `bad-cursor`. No listing decodes a payload.
+    Callers see to it that no run ends before it was created.
 
     `delete` removes a run with its tasks, hooks and log, and answers whether it existed.
 

@@ -35,6 +35,7 @@ from .facts import Stuck as Stuck
 from .facts import TimerStarted as TimerStarted
 from .facts import UpdateAnswered as UpdateAnswered
 from .facts import WaitOpened as WaitOpened
+from .phase import STATES as STATES
 from .phase import Phase as Phase
 from .rows import Change as Change
 from .rows import CronRow as CronRow

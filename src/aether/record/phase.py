@@ -26,3 +26,13 @@ class Phase(StrEnum):
 
     # Enum hashes by name through Python code; the text's own hash is the same promise, in C.
     __hash__ = str.__hash__
+
+
+STATES: dict[str, tuple[Phase, ...]] = {
+    "PENDING": (Phase.CREATED, Phase.READY),
+    "RUNNING": (Phase.RUNNING, Phase.SUSPENDED),
+    "COMPLETED": (Phase.SUCCEEDED,),
+    "FAILED": (Phase.FAILED, Phase.ERROR, Phase.TIMEOUT),
+    "CANCELLED": (Phase.CANCELLED,),
+}
+"""The states that workflows written as code speak of, and the phases that each stands for."""

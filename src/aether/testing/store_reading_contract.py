@@ -227,6 +227,106 @@ class ReadingPromises(StoreSuite):
             assert "".join(await listed_ids(store, query)) == expected, query
             assert "".join(await paged_ids(store, replace(query, limit=1))) == expected, query
 
+    async def test_runs_are_found_by_the_beginning_of_their_id(self) -> None:
+        store = await self.opened()
+        for place, run_id in enumerate(("ab2", "a", "ab1", "abc", "b", "AB1", "é1", "a%", "a_b")):
+            await committed(store, creating(a_run(run_id, created_at=START + place)))
+        for prefix, expected in (
+            ("ab", ["abc", "ab1", "ab2"]),
+            ("ab1", ["ab1"]),
+            ("é", ["é1"]),
+            ("a%", ["a%"]),
+            ("a_", ["a_b"]),
+            ("abcd", []),
+        ):
+            query = RunQuery(id_prefix=prefix)
+            assert await listed_ids(store, query) == expected
+            assert await paged_ids(store, replace(query, limit=1)) == expected
+            oldest = replace(query, newest_first=False, limit=2)
+            assert await paged_ids(store, oldest) == expected[::-1]
+
+    async def test_runs_are_found_by_all_labels_of_a_query(self) -> None:
+        store = await self.opened()
+        rows = [
+            a_run("a", labels={"team": "etl", "tier": "1"}, created_at=START),
+            a_run("b", labels={"team": "etl"}, created_at=START + 1),
+            a_run("c", labels={"team": "web", "tier": "1"}, created_at=START + 1),
+            a_run("d", created_at=START + 2),
+            a_run("e", labels={"team": "etl", "tier": "1", "a": ""}, created_at=START + 3),
+        ]
+        for row in rows:
+            await committed(store, creating(row))
+        for labels, expected in (
+            ({"team": "etl"}, "eba"),
+            ({"team": "etl", "tier": "1"}, "ea"),
+            ({"tier": "1", "team": "web"}, "c"),
+            ({"a": ""}, "e"),
+            ({"team": "ETL"}, ""),
+            ({"nobody": "x"}, ""),
+        ):
+            query = RunQuery(labels=labels)
+            assert "".join(await listed_ids(store, query)) == expected, labels
+            assert "".join(await paged_ids(store, replace(query, limit=1))) == expected, labels
+            oldest = replace(query, limit=2, newest_first=False)
+            assert "".join(await paged_ids(store, oldest)) == expected[::-1], labels
+        await store.delete("e")
+        assert await listed_ids(store, RunQuery(labels={"team": "etl"})) == ["b", "a"]
+        await committed(store, creating(a_run("e", created_at=START + 9)))
+        assert await listed_ids(store, RunQuery(labels={"team": "etl"})) == ["b", "a"]
+
+    async def test_runs_are_found_by_when_they_were_created_and_ended(self) -> None:
+        store = await self.opened()
+        for place in range(6):
+            row = a_run(f"r{place}", created_at=START + 10 * place)
+            token = await committed(store, creating(row))
+            if place % 2:
+                over = RunPatch(phase=Phase.SUCCEEDED, finished_at=START + 10 * place + 25)
+                await committed(store, changing(f"r{place}", token, over))
+        for query, expected in (
+            (RunQuery(created_from=START + 40), "54"),
+            (RunQuery(created_from=START + 41), "5"),
+            (RunQuery(created_to=START + 20), "10"),
+            (RunQuery(created_from=START + 10, created_to=START + 31), "321"),
+            (RunQuery(created_from=START + 31, created_to=START + 31), ""),
+            (RunQuery(finished_from=START + 35), "531"),
+            (RunQuery(finished_from=START + 36), "53"),
+            (RunQuery(finished_to=START + 75), "31"),
+            (RunQuery(finished_from=START + 36, finished_to=START + 75), "3"),
+            (RunQuery(created_from=START + 31, finished_to=START + 76), "5"),
+            (RunQuery(created_to=START + 30, phases=(Phase.SUCCEEDED,)), "1"),
+            (RunQuery(created_to=START + 30, phases=(Phase.CREATED, Phase.READY)), "20"),
+        ):
+            told = "".join(run_id[1] for run_id in await listed_ids(store, query))
+            assert told == expected, query
+            assert await paged_ids(store, replace(query, limit=1)) == [f"r{n}" for n in expected]
+
+    async def test_text_is_looked_for_in_id_name_message_and_label_values(self) -> None:
+        store = await self.opened()
+        rows = [
+            a_run("Nightly-1", name="load"),
+            a_run("b", name="the nightly one"),
+            a_run("c", name="load", message="nobody ran NIGHTLY"),
+            a_run("d", name="load", labels={"kind": "nightly"}),
+            a_run("e", name="load", labels={"nightly": "x"}),
+            a_run("f", name="load", outputs=b'"nightly"', message="STRASSE 50%_"),
+        ]
+        for row in rows:
+            await committed(store, creating(row))
+        for text, expected in (
+            ("nightly", ["d", "c", "b", "Nightly-1"]),
+            ("NIGHTLY", ["d", "c", "b", "Nightly-1"]),
+            ("nightly o", ["b"]),
+            ("straße", ["f"]),
+            ("50%_", ["f"]),
+            ("%", ["f"]),
+            ("load", ["f", "e", "d", "c", "Nightly-1"]),
+        ):
+            assert await listed_ids(store, RunQuery(text=text)) == expected, text
+            assert await paged_ids(store, RunQuery(text=text, limit=1)) == expected, text
+        token = await committed(store, creating(a_run("g")))
+        await committed(store, changing("g", token, RunPatch(message="a word, now")))
+        assert await listed_ids(store, RunQuery(text="word, now")) == ["g"]
+
     async def test_a_listing_shows_phases_as_they_are_now(self) -> None:
         store = await self.opened()
         token = await committed(store, creating(a_run("run")))

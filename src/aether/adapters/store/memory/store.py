@@ -30,7 +30,8 @@ from ....record import (
     patch_run,
     patch_task,
 )
-from ...store_rules import Place, matches, place, read_cursor, refusal, write_cursor
+from ...listings import Gathering
+from ...store_rules import Place, place, refusal
 from .definitions import Definitions
 from .order import SortedKeys
 
@@ -186,18 +187,15 @@ class MemoryStore(Definitions):
 
     async def runs(self, query: RunQuery) -> Page:
         keys = self._by_cron.get(query.cron_id) if query.cron_id else self._created
-        start = read_cursor(query.after)
-        found: list[RunRow] = []
+        gathering = Gathering(query)
         if keys is None:
-            return Page(found)
-        for _, run_id in keys.before(start) if query.newest_first else keys.behind(start):
-            row = self._runs[run_id].row
-            if not matches(row, query):
-                continue
-            if len(found) >= query.limit:
-                return Page(found, write_cursor(place(found[-1])))
-            found.append(_copy_run(row))
-        return Page(found)
+            return gathering.end()
+        start = gathering.behind
+        ids = keys.before(start) if query.newest_first else keys.behind(start)
+        there_are_more = any(gathering.take(self._runs[run_id].row) for _, run_id in ids)
+        page = gathering.page() if there_are_more else gathering.end()
+        page.runs = [_copy_run(row) for row in page.runs]
+        return page
 
     async def history(
         self, run_id: str, after_seq: int = 0, limit: int = 1000

@@ -28,6 +28,8 @@ class Batch:
         self._hook_numbers: list[int] = []
         self._hook_bodies: list[bytes] = []
         self._log_numbers: list[int] = []
+        self._label_numbers: list[int] = []
+        self._label_texts: list[str] = []
         self._log_bodies: list[bytes] = []
 
     def arguments(self) -> Arguments:
@@ -37,10 +39,12 @@ class Batch:
             len(self._task_numbers) // 2,
             len(self._hook_numbers) // 3,
             len(self._log_bodies),
+            len(self._label_numbers) // 2,
             *self._run_numbers,
             *self._task_numbers,
             *self._hook_numbers,
             *self._log_numbers,
+            *self._label_numbers,
         ]
         bodies: list[bytes | None] = []
         for document in self._documents.items():
@@ -49,7 +53,7 @@ class Batch:
         bodies += self._task_bodies
         bodies += self._hook_bodies
         bodies += self._log_bodies
-        return numbers, self._texts, bodies
+        return numbers, self._texts + self._label_texts, bodies
 
     def add(self, prepared: Prepared, with_text: bool, with_log: bool) -> None:
         commit, run = prepared.commit, prepared.commit.run
@@ -60,6 +64,9 @@ class Batch:
             self._texts += (commit.run_id, phase, run.name, run.namespace, run.cron_id)
             self._run_numbers += (None, prepared.open, prepared.due_at, run.created_at, document)
             self._run_bodies += (encode(run), changes)
+            for pair in (run.labels or {}).items():
+                self._label_numbers += (len(self._texts) // 5, run.created_at)
+                self._label_texts += (commit.run_id, *pair)
         else:
             self._texts += (commit.run_id, phase, "", "", "")
             self._run_numbers += (commit.expected, prepared.open, prepared.due_at, None, None)

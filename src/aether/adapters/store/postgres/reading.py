@@ -16,7 +16,7 @@ from ....record import (
     patch_run,
     patch_task,
 )
-from ...store_rules import place, read_cursor, write_cursor
+from ...listings import FEW, Branch, Gathering, branches, few, in_order, within
 from .connections import BadValue, Connections
 from .definitions import refuse
 from .held import (
@@ -70,39 +70,57 @@ class Reading:
         return [DueRun(run_id, due_at) for run_id, due_at in rows]
 
     async def runs(self, query: RunQuery) -> Page:
-        start = read_cursor(query.after)
-        values: list[Any] = [query.limit + 1]
-        conditions = ["true"]
+        gathering = Gathering(query)
+        few_of_them = await self._few(query)
+        while True:
+            asked = gathering.wanted
+            if few_of_them is not None:
+                rows = await self._branch("few_runs", few_of_them, gathering, asked)
+            else:
+                rows = await self._branches(gathering, asked)
+            page = gathering.read(rows, asked)
+            if page is not None:
+                return page
 
-        def must(condition: str, *given: Any) -> None:
-            names = [f"${len(values) + number}" for number in range(1, len(given) + 1)]
-            values.extend(given)
-            conditions.append(condition.format(*names))
+    async def _few(self, query: RunQuery) -> Branch | None:
+        branch = few(query)
+        if branch is None:
+            return None
+        text = statements("reading")["count_runs"].format(conditions=_spelled(branch))
+        counted = await self._read(text, FEW + 1, *branch.values)
+        return branch if counted[0][0] <= FEW else None
 
-        if query.phases:
-            must("phase = ANY ({}::text[])", [phase.value for phase in query.phases])
-        for column in ("name", "namespace", "cron_id"):
-            if wanted := getattr(query, column):
-                must(column + " = {}", wanted)
-        if query.cron_id:
-            conditions.append("cron_id <> ''")  # said for the sake of the partial index
-        if start is not None:
-            sign = "<" if query.newest_first else ">"
-            must("(created_at, run_id) " + sign + " ({}::bigint, {}::text)", *start)
-        text = statements("reading")["runs"].format(
-            conditions=" AND ".join(conditions), order="DESC" if query.newest_first else "ASC"
+    async def _branches(self, gathering: Gathering, most: int) -> list[RunRow]:
+        found: list[RunRow] = []
+        ways = branches(gathering.query)
+        for way in ways:
+            name = "labelled_runs" if way.index == "run_label" else "runs"
+            found += await self._branch(name, way, gathering, most)
+        return found if len(ways) == 1 else in_order(found, gathering.query, most)
+
+    async def _branch(
+        self, statement: str, branch: Branch, gathering: Gathering, most: int
+    ) -> list[RunRow]:
+        query = gathering.query
+        branch = within(branch, query, gathering.behind)
+        text = statements("reading")[statement].format(
+            conditions=_spelled(branch), order="DESC" if query.newest_first else "ASC"
         )
-        rows = [run_row(*row) for row in await self._read(text, *values)]
-        if len(rows) <= query.limit:
-            return Page(rows)
-        del rows[query.limit :]
-        return Page(rows, write_cursor(place(rows[-1])))
+        return [run_row(*row) for row in await self._read(text, most, *branch.values)]
 
     async def history(
         self, run_id: str, after_seq: int = 0, limit: int = 1000
     ) -> Sequence[LogEntry]:
         rows = await self._read(statements("reading")["history"], run_id, after_seq, limit)
         return [LogEntry(seq, at, body) for seq, at, body in rows]
+
+
+def _spelled(branch: Branch) -> str:
+    """What must hold, as PostgreSQL reads it; its values follow the one of LIMIT."""
+    text = (" AND ".join(branch.conditions) or "true").replace("{open}", "true")
+    for number, value in enumerate(branch.values, 2):
+        text = text.replace("{}", f"${number}::{'bigint' if isinstance(value, int) else 'text'}", 1)
+    return text
 
 
 def _rows(found: Sequence[Any]) -> RunRows:

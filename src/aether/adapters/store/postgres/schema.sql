@@ -41,9 +41,21 @@ CREATE UNIQUE INDEX run_by_id ON run (run_id);
 CREATE INDEX run_by_creation ON run (created_at, run_id);
 CREATE INDEX run_by_document ON run (document);
 CREATE INDEX run_by_cron ON run (cron_id, created_at, run_id) WHERE cron_id <> '';
+CREATE INDEX run_by_name ON run (name, created_at, run_id);
 CREATE INDEX run_open ON run (run_id) WHERE open;
 CREATE INDEX run_unsuccessful ON run (phase, created_at, run_id)
     WHERE phase IN ('Failed', 'Error', 'Timeout', 'Cancelled');
+
+-- The labels of runs, which never change: what is asked for by label is found in the order of listings.
+CREATE TABLE run_label (
+    label text COLLATE "C" NOT NULL,
+    value text COLLATE "C" NOT NULL,
+    created_at bigint NOT NULL,
+    run_id text COLLATE "C" NOT NULL,
+    run bigint NOT NULL,
+    PRIMARY KEY (run, label)
+);
+CREATE INDEX run_by_label ON run_label (label, value, created_at, run_id);
 
 CREATE TABLE task (
     run bigint NOT NULL,
@@ -102,11 +114,12 @@ $$;
 -- Carries out many decisions in one transaction, each whole or not at all. No run may come twice. To
 -- decode many parameters takes longer than to look into long ones, so there are three, laid out by
 -- `batch.py` one section after the other:
---   numbers  how many documents, runs, tasks, hooks and log entries there are; then
+--   numbers  how many documents, runs, tasks, hooks, log entries and labels there are; then
 --            a run: expected token or null, is it open, due, created, place of its document or null
 --            a task: place of its run, ordinal      a hook: place of its run, number, is it open
---            a log entry: place of its run, seq, instant
+--            a log entry: place of its run, seq, instant     a label: place of its new run, created
 --   texts    a run: id, phase, name, namespace, cron id; the last three of a new run only
+--            a label: id of its run, name, value
 --   bodies   a document: digest, text or null       a run, a task, a hook: body, changes
 --            a log entry: body
 -- An empty body of a task or hook leaves the one that is there. Answers for each run with its new token,
@@ -119,11 +132,12 @@ DECLARE
     tasks_count CONSTANT integer := numbers[3];
     hooks_count CONSTANT integer := numbers[4];
     logs_count CONSTANT integer := numbers[5];
+    labels_count CONSTANT integer := numbers[6];
     answers bigint[] := array_fill(0::bigint, ARRAY[runs_count]);
     runs bigint[] := array_fill(NULL::bigint, ARRAY[runs_count]); -- numbers of runs, where carried out
     documents bigint[] := '{}';
     added bigint[] := '{}';
-    n integer := 5; -- where the next section begins, less one
+    n integer := 6; -- where the next section begins, less one
     t integer := 0;
     b integer := 0;
     row_number bigint;
@@ -207,6 +221,14 @@ BEGIN
             bodies[b + i + 1]
         FROM generate_series(0, logs_count - 1) AS i
         WHERE runs[numbers[n + 3 * i + 1]] IS NOT NULL;
+        n := n + 3 * logs_count;
+    END IF;
+    IF labels_count > 0 THEN
+        INSERT INTO run_label (run, created_at, run_id, label, value)
+        SELECT runs[numbers[n + 2 * i + 1]], numbers[n + 2 * i + 2],
+            texts[t + 3 * i + 1], texts[t + 3 * i + 2], texts[t + 3 * i + 3]
+        FROM generate_series(0, labels_count - 1) AS i
+        WHERE runs[numbers[n + 2 * i + 1]] IS NOT NULL;
     END IF;
     IF cardinality(added) > 0 AND 0 = ANY (answers) THEN
         DELETE FROM document WHERE number = ANY (added)
@@ -235,6 +257,7 @@ BEGIN
     IF NOT FOUND THEN -- somebody was faster, and may have made another run of that id since
         RETURN delete_run(id);
     END IF;
+    DELETE FROM run_label WHERE run_label.run = gone;
     DELETE FROM task WHERE task.run = gone;
     DELETE FROM hook WHERE hook.run = gone;
     DELETE FROM log WHERE log.run = gone;

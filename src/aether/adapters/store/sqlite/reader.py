@@ -13,15 +13,14 @@ from typing import Any
 import apsw
 
 from ....ports import DueRun, LogEntry, Page, RunQuery
-from ....record import CronRow, Phase, RunRow, RunRows, SchemaRow, TemplateRow
-from ...store_rules import place, read_cursor, write_cursor
+from ....record import CronRow, RunRow, RunRows, SchemaRow, TemplateRow
+from ...listings import FEW, Branch, Gathering, branches, few, in_order, within
 from .faults import translated
 from .rows import decode_cron, decode_hook, decode_run, decode_task
 from .sql import statements
 
 _READ = statements("reading")
 _DEFINED = statements("definitions")
-_UNSUCCESSFUL = {Phase.FAILED, Phase.ERROR, Phase.TIMEOUT, Phase.CANCELLED}
 
 
 class TooMany(Exception):
@@ -105,24 +104,43 @@ class Reader:
         return [DueRun(*found) for found in self._all(_READ["unfinished"], (after, limit))]
 
     def runs(self, query: RunQuery) -> Page:
-        start = read_cursor(query.after)
-        index, conditions, values = _conditions(query)
-        if start is not None:
-            sign = "<" if query.newest_first else ">"
-            conditions.append(f"(created_at, run_id) {sign} (?, ?)")
-            values += start
-        text = _READ["runs"].format(
-            index=index,
-            conditions=" AND ".join(conditions) or "1",
-            order="DESC" if query.newest_first else "ASC",
-        )
+        gathering = Gathering(query)
         with self._one_moment:
-            rows = self._all(text, (*values, query.limit + 1))
-            found = [self._whole(*each) for each in rows]
-        if len(found) <= query.limit:
-            return Page(found)
-        del found[query.limit :]
-        return Page(found, write_cursor(place(found[-1])))
+            few_of_them = self._few(query)
+            while True:
+                asked = gathering.wanted
+                if few_of_them is not None:
+                    rows = self._branch("few_runs", few_of_them, gathering, asked)
+                else:
+                    rows = self._branches(gathering, asked)
+                page = gathering.read(rows, asked)
+                if page is not None:
+                    return page
+
+    def _few(self, query: RunQuery) -> Branch | None:
+        branch = few(query)
+        if branch is None:
+            return None
+        conditions, values = _spelled(branch)
+        text = _READ["count_runs"].format(index=branch.index, conditions=conditions)
+        return branch if self._one(text, (*values, FEW + 1))[0] <= FEW else None
+
+    def _branches(self, gathering: Gathering, most: int) -> list[RunRow]:
+        found: list[RunRow] = []
+        ways = branches(gathering.query)
+        for way in ways:
+            name = "labelled_runs" if way.index == "run_label" else "runs"
+            found += self._branch(name, way, gathering, most)
+        return found if len(ways) == 1 else in_order(found, gathering.query, most)
+
+    def _branch(
+        self, statement: str, branch: Branch, gathering: Gathering, most: int
+    ) -> list[RunRow]:
+        query = gathering.query
+        conditions, values = _spelled(within(branch, query, gathering.behind))
+        order = "DESC" if query.newest_first else "ASC"
+        text = _READ[statement].format(index=branch.index, conditions=conditions, order=order)
+        return [self._whole(*each) for each in self._all(text, (*values, most))]
 
     def history(self, run_id: str, after_seq: int, limit: int) -> list[LogEntry]:
         found = self._all(_READ["history"], (run_id, after_seq, limit))
@@ -159,28 +177,7 @@ def _template(found: Sequence[Any]) -> TemplateRow:
     return TemplateRow(name=name, version=version, document=document, created_at=created_at)
 
 
-def _conditions(query: RunQuery) -> tuple[str, list[str], list[Any]]:
-    """The index that serves a query best, and what must hold. An index that holds a part of the runs
-    is chosen only with its own condition spelled out, word for word."""
-    index, conditions, values = "run_by_creation", [], []
-    phases = set(query.phases)
-    if query.cron_id:
-        index = "run_by_cron"
-        conditions += ["cron_id <> ''", "cron_id = ?"]
-        values.append(query.cron_id)
-    elif phases and not any(phase.is_terminal for phase in phases):
-        index = "run_open"
-        conditions.append("open = 1")
-    elif phases and phases <= _UNSUCCESSFUL:
-        index = "run_unsuccessful"
-        conditions.append("phase IN ('Failed', 'Error', 'Timeout', 'Cancelled')")
-    elif query.name:
-        index = "run_by_name"
-    if phases:
-        conditions.append(f"phase IN ({', '.join('?' * len(phases))})")
-        values += sorted(phase.value for phase in phases)
-    for column, value in (("name", query.name), ("namespace", query.namespace)):
-        if value:
-            conditions.append(f"{column} = ?")
-            values.append(value)
-    return index, conditions, values
+def _spelled(branch: Branch) -> tuple[str, tuple[Any, ...]]:
+    """What must hold, as SQLite reads it."""
+    conditions = (" AND ".join(branch.conditions) or "1").replace("{open}", "1")
+    return conditions.replace("{}", "?"), branch.values

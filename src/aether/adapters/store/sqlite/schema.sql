@@ -36,6 +36,16 @@ CREATE INDEX run_open ON run (run_id) WHERE open = 1;
 CREATE INDEX run_unsuccessful ON run (phase, created_at, run_id)
     WHERE phase IN ('Failed', 'Error', 'Timeout', 'Cancelled');
 
+-- The labels of runs, which never change: what is asked for by label is found in the order of listings.
+CREATE TABLE run_label (
+    label TEXT NOT NULL,
+    value TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    run_id TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    PRIMARY KEY (label, value, created_at, run_id)
+) STRICT, WITHOUT ROWID;
+
 -- Large arguments and variables never change, so they stay out of the row that decisions rewrite;
 -- `large` is 1 in the row of such a run.
 CREATE TABLE run_input (run INTEGER PRIMARY KEY, arguments BLOB, variables BLOB) STRICT;

@@ -99,7 +99,9 @@ class Writer:
         found = self._ask("delete_run", (run_id,))
         if found is None:
             return False
-        number, digest = found
+        number, digest, created_at, body = found
+        for label in (decode_run(body).labels or {}).items():
+            self._db.execute(_SQL["delete_label"], (*label, created_at, run_id))
         for name in ("delete_input", "delete_tasks", "delete_hooks", "delete_log"):
             self._db.execute(_SQL[name], (number,))
         self._documents.release(digest)
@@ -243,13 +245,19 @@ class Writer:
     def _flush_runs(self) -> None:
         new = {kept.number for kept in self._new} if self._new else ()
         rows: list[Any] = []
+        labels: list[Any] = []
         for kept in self._new:
             row = kept.row
+            if row.labels:
+                for pair in row.labels.items():
+                    labels += (*pair, row.created_at, row.run_id, kept.number)
             rows += (kept.number, row.run_id, row.name, row.namespace, row.cron_id)
             rows += (row.created_at, row.document, _text(row.phase), int(kept.is_open))
             rows += (row.due_at, row.token, int(kept.large), encode(row))
         if rows:
             self._put("add_runs", rows, 13)
+        if labels:
+            self._put("add_labels", labels, 5)
         moved = self._moved
         touched = [
             (kept.row.token, encode(kept.row), number)

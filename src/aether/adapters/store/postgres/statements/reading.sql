@@ -20,9 +20,25 @@ SELECT text FROM document WHERE digest = $1
 -- unfinished: runs at which somebody must look, by id behind a cursor
 SELECT run_id, due_at FROM run WHERE open AND run_id > $1 ORDER BY run_id LIMIT $2
 
--- runs: a page of runs; the words in braces are filled in from the query
+-- runs: runs that an index holds in order; the words in braces are filled in from the query
 SELECT token, body, changes FROM run WHERE {conditions}
 ORDER BY created_at {order}, run_id {order} LIMIT $1
+
+-- labelled_runs: runs that bear a label
+SELECT run.token, run.body, run.changes
+FROM (SELECT run, created_at, run_id FROM run_label
+    WHERE {conditions} ORDER BY created_at {order}, run_id {order} LIMIT $1) AS labelled
+JOIN run ON run.number = labelled.run AND run.run_id = labelled.run_id
+ORDER BY labelled.created_at {order}, labelled.run_id {order}
+
+-- count_runs: how many an index holds, up to a number
+SELECT count(*) FROM (SELECT 1 FROM run WHERE {conditions} LIMIT $1) AS counted
+
+-- few_runs: runs that are to be put in order, found without a walk through all of them
+WITH few AS MATERIALIZED (
+    SELECT created_at, run_id, token, body, changes FROM run WHERE {conditions}
+)
+SELECT token, body, changes FROM few ORDER BY created_at {order}, run_id {order} LIMIT $1
 
 -- history: a run's log entries behind a number
 SELECT seq, at, log.body FROM run JOIN log ON log.run = run.number

@@ -19,9 +19,26 @@ SELECT text FROM document_text WHERE digest = ?
 SELECT run_id, due_at FROM run INDEXED BY run_open
 WHERE open = 1 AND run_id > ? ORDER BY run_id LIMIT ?
 
--- runs: a page of runs; the words in braces are filled in from the query
+-- runs: runs that an index holds in order; the words in braces are filled in from the query
 SELECT number, large, body FROM run INDEXED BY {index}
 WHERE {conditions} ORDER BY created_at {order}, run_id {order} LIMIT ?
+
+-- labelled_runs: runs that bear a label
+SELECT number, large, body
+FROM (SELECT run, created_at, run_id FROM run_label
+    WHERE {conditions} ORDER BY created_at {order}, run_id {order} LIMIT ?) AS labelled
+CROSS JOIN run ON run.number = labelled.run
+ORDER BY labelled.created_at {order}, labelled.run_id {order}
+
+-- count_runs: how many an index holds, up to a number
+SELECT count(*) FROM (SELECT 1 FROM run INDEXED BY {index} WHERE {conditions} LIMIT ?)
+
+-- few_runs: runs that are to be put in order; their bodies are read for the page alone
+SELECT run.number, run.large, run.body
+FROM (SELECT number, created_at, run_id FROM run INDEXED BY {index}
+    WHERE {conditions} ORDER BY created_at {order}, run_id {order} LIMIT ?) AS few
+CROSS JOIN run ON run.number = few.number
+ORDER BY few.created_at {order}, few.run_id {order}
 
 -- history: a run's log entries behind a number
 SELECT seq, at, body FROM log

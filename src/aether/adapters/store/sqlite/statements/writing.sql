@@ -28,6 +28,9 @@ INSERT INTO run (number, run_id, name, namespace, cron_id, created_at, document,
     due_at, token, large, body)
 VALUES rows(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
+-- add_labels: the labels of new runs
+INSERT INTO run_label (label, value, created_at, run_id, run) VALUES rows(?, ?, ?, ?, ?)
+
 -- add_input: arguments and variables that are too large for the row itself
 INSERT INTO run_input (run, arguments, variables) VALUES (?, ?, ?)
 
@@ -56,10 +59,13 @@ ON CONFLICT DO UPDATE SET runs = runs + excluded.runs
 INSERT INTO document_text (digest, text) VALUES (?, ?)
 
 -- delete_run: the run's own row, which answers what else goes
-DELETE FROM run WHERE run_id = ? RETURNING number, document
+DELETE FROM run WHERE run_id = ? RETURNING number, document, created_at, body
 
 -- delete_input: the large arguments of a deleted run
 DELETE FROM run_input WHERE run = ?
+
+-- delete_label: one label of a deleted run
+DELETE FROM run_label WHERE label = ? AND value = ? AND created_at = ? AND run_id = ?
 
 -- delete_tasks: the task rows of a deleted run
 DELETE FROM task WHERE run = ?
