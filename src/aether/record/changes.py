@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 from msgspec import UNSET
 
 from .rows import Change, HookPatch, HookRow, RunPatch, RunRow, RunRows, TaskPatch, TaskRow
 
-_RUN_FIELDS = RunPatch.__struct_fields__
-_TASK_FIELDS = TaskPatch.__struct_fields__[1:]
-_HOOK_FIELDS = HookPatch.__struct_fields__[1:]
-
 encode_changes = msgspec.msgpack.Encoder().encode
 
 
-def patch_run(row: RunRow | RunPatch, patch: RunPatch) -> None:
-    """Also merges a later patch into an earlier one."""
-    for field in _RUN_FIELDS:
-        value = getattr(patch, field)
-        if value is not UNSET:
-            setattr(row, field, value)
+def _patcher(patch: type[msgspec.Struct], identity: str = "") -> Callable[[Any, Any], None]:
+    """A function that sets in a row what a patch of this type sets. It is made of one line for each
+    member: every change of every run passes here at least twice, and a loop takes three times as long."""
+    lines = [
+        f"    if (value := patch.{name}) is not UNSET:\n        row.{name} = value\n"
+        for name in patch.__struct_fields__
+        if name != identity
+    ]
+    names: dict[str, Any] = {"UNSET": UNSET}
+    exec("def apply_patch(row, patch):\n" + "".join(lines), names)  # noqa: S102 - of our own names
+    made: Callable[[Any, Any], None] = names["apply_patch"]
+    return made
 
 
-def patch_task(row: TaskRow | TaskPatch, patch: TaskPatch) -> None:
-    """Also merges a later patch into an earlier one."""
-    for field in _TASK_FIELDS:
-        value = getattr(patch, field)
-        if value is not UNSET:
-            setattr(row, field, value)
-
-
-def patch_hook(row: HookRow | HookPatch, patch: HookPatch) -> None:
-    for field in _HOOK_FIELDS:
-        value = getattr(patch, field)
-        if value is not UNSET:
-            setattr(row, field, value)
+# Each also merges a later patch into an earlier one.
+patch_run: Callable[[RunRow | RunPatch, RunPatch], None] = _patcher(RunPatch)
+patch_task: Callable[[TaskRow | TaskPatch, TaskPatch], None] = _patcher(TaskPatch, "ordinal")
+patch_hook: Callable[[HookRow | HookPatch, HookPatch], None] = _patcher(HookPatch, "number")
 
 
 def apply(rows: RunRows | None, change: Change) -> RunRows:
