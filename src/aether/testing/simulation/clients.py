@@ -26,11 +26,12 @@ class Clients:
     def __init__(self, world: World, documents: list[int] | None = None) -> None:
         self.world = world
         self.chance = world.chance.child("clients")
-        self.pace = self.chance.one_of((2_000, 50_000, 1_000_000, 5_000_000))
-        self.most = self.chance.one_of((3, 8, 20))  # runs under way at once
+        self.pace = self.chance.one_of((20_000, 100_000, 1_000_000, 5_000_000))
+        self.most = self.chance.one_of((4, 12, 40))  # runs under way at once
         self.crons = CronClients(world)
         self.submitted: dict[str, dict[str, Any]] = {}
         self.acknowledged: dict[str, None] = {}
+        self._asked: dict[str, int] = {}  # submits without an answer, and the engine that was asked
         self._count = 0
         self._actions: tuple[tuple[int, Callable[[], None]], ...] = (
             (14, self.submit),
@@ -53,6 +54,10 @@ class Clients:
     def _tick(self) -> None:
         if self.world.healing:
             return
+        life = self.world.life
+        if life is None or not life.up:  # as many events as possible are to be work
+            self.world.loop.call_in(self.chance.span(1, max(self.pace, 1_000_000)), self._tick)
+            return
         self.chance.choices(self._actions, self._weights)[0][1]()
         self.start()
 
@@ -69,8 +74,11 @@ class Clients:
     # Calls
 
     def submit(self) -> None:
-        runs = self.world.model.runs.values()
-        if sum(not shadow.rows.run.phase.is_terminal for shadow in runs) >= self.most:
+        runs, world = self.world.model.runs, self.world
+        under_way = sum(not shadow.rows.run.phase.is_terminal for shadow in runs.values())
+        # A store that does not answer must not pile them up either.
+        self._asked = {r: n for r, n in self._asked.items() if n == world.lives and r not in runs}
+        if under_way + len(self._asked) >= self.most:
             return
         number = self.chance.randrange(DOCUMENTS)
         document, features = random_document(number)
@@ -79,6 +87,7 @@ class Clients:
         document["metadata"]["name"] = f"random-{run_id}"
         # The default of an hour would end what is stuck before anybody sees that it is.
         document["spec"].setdefault("timeout", "24h")
+        self.world.saw("workload")
         for feature in features:
             self.world.saw(f"feature {feature}")
         self.world.model.rules[document["metadata"]["name"]] = Rules(document)
@@ -90,6 +99,7 @@ class Clients:
         lives = world.lives
 
         def answered(result: Any, error: Exception | None) -> None:
+            self._asked.pop(run_id, None)
             if error is None:
                 self.acknowledged[run_id] = None
                 self.must_exist(run_id)
@@ -104,6 +114,7 @@ class Clients:
                 world.breach(f"{run_id} was refused: {error}")
 
         if world.call(lambda engine: engine.submit(document, run_id=run_id), answered):
+            self._asked[run_id] = world.lives
             world.saw("call submit")
 
     def must_exist(self, run_id: str) -> None:

@@ -14,6 +14,7 @@ POINTS = {
     "store.unknown-done": "a commit is written, and its answer is lost",
     "store.unknown-lost": "a commit is lost, and so is its answer",
     "store.unknown-part": "of a batch some commits are written, and the answer is lost",
+    "store.conflict": "a commit is refused, as if somebody else had written first",
     "store.slow": "a call takes seconds",
     "store.read-fails": "a call that reads fails",
     "store.definition-unavailable": "a cron cannot be written",
@@ -62,7 +63,7 @@ class Faults:
 
     def __init__(self, chance: Chance) -> None:
         self._chance = chance.child("faults")
-        weight = self._chance.one_of((0.0, 0.5, 1.0, 2.0, 3.0))
+        weight = self._chance.one_of((0.25, 0.5, 1.0, 2.0, 3.0))
         self.rates = {point: weight * self._chance.one_of(_MOODS) for point in POINTS}
         self.hits: Counter[str] = Counter()
         self.active = True

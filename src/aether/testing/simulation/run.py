@@ -93,7 +93,8 @@ class Simulation(World):
                 self.begin_worker()
             elif strike("worker.freeze"):
                 self.loop.freeze(node, dice.span(1_000, 90_000_000))
-        self.loop.call_in(dice.span(1_000, 5_000_000), self._mishap)
+        # As often as clients do something, so that a world in a hurry has its share.
+        self.loop.call_in(dice.span(1_000, min(5_000_000, 50 * self.clients.pace)), self._mishap)
 
     def on_its_way(self, client: Node, delay: int) -> None:
         life = self.life

@@ -15,6 +15,7 @@ from ...ports import (
     Commit,
     CommitOutcome,
     Committed,
+    Conflict,
     DueRun,
     LogEntry,
     Page,
@@ -139,6 +140,11 @@ class FaultyStore:
         if strike("store.unknown-lost"):
             await server.call(current_node(), lambda: None, delay)
             raise CommitUnknown("the line broke during a commit")
+        lost = {n for n, commit in enumerate(batch) if commit.expected and strike("store.conflict")}
+        if lost:
+            rest = [commit for n, commit in enumerate(batch) if n not in lost]
+            outcomes = iter(await server.call(current_node(), lambda: server.write(rest), delay))
+            return [Conflict() if n in lost else next(outcomes) for n in range(len(batch))]
         kept = batch
         if len(batch) > 1 and strike("store.unknown-part"):
             kept = [commit for commit in batch if self._chance.happens(0.5)]
