@@ -9,7 +9,7 @@ store. So that no page takes long where few runs match, no more than LOOKED_AT r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..ports import Page, RunQuery
@@ -21,6 +21,7 @@ FEW = 5_000
 """So many runs are sorted for a page where their index does not give the order."""
 
 _GROWTH = 8
+_LONGEST_TERM = 200
 _UNSUCCESSFUL = {Phase.FAILED, Phase.ERROR, Phase.TIMEOUT, Phase.CANCELLED}
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -29,7 +30,7 @@ class Branch(NamedTuple):
     """Runs that one index finds. `{}` in a condition stands for the next of `values`. An index that holds
     a part of the runs is chosen only with its own condition spelled out, word for word."""
 
-    index: str
+    through: str
     conditions: tuple[str, ...] = ()
     values: tuple[Any, ...] = ()
 
@@ -49,8 +50,8 @@ def branches(query: RunQuery) -> list[Branch]:
     if query.cron_id:
         return [Branch("run_by_cron", ("cron_id <> ''", "cron_id = {}"), (query.cron_id,))]
     if query.labels:
-        pair = min(query.labels.items())
-        return [Branch("run_label", ("label = {}", "value = {}"), pair)]
+        terms = min(label_terms(query.labels))
+        return [Branch("run_label", ("label = {}", "value = {}"), terms)]
     if query.phases and set(query.phases) <= _UNSUCCESSFUL:
         part = "phase IN ('Failed', 'Error', 'Timeout', 'Cancelled')"
         phases = sorted({phase.value for phase in query.phases})
@@ -58,6 +59,16 @@ def branches(query: RunQuery) -> list[Branch]:
     if query.name:
         return [Branch("run_by_name", ("name = {}",), (query.name,))]
     return [Branch("run_by_creation")]
+
+
+def label_terms(labels: Mapping[str, str] | None) -> list[tuple[str, str]]:
+    """Labels as an index can hold them: it takes no text of any length, and one server no zero character.
+    Two labels may have the same term; `matches` tells them apart."""
+    return [(_term(name), _term(value)) for name, value in (labels or {}).items()]
+
+
+def _term(text: str) -> str:
+    return text[:_LONGEST_TERM].replace("\0", " ")
 
 
 def within(branch: Branch, query: RunQuery, behind: Place | None) -> Branch:
@@ -76,7 +87,7 @@ def within(branch: Branch, query: RunQuery, behind: Place | None) -> Branch:
     if behind is not None:
         sign = "<" if query.newest_first else ">"
         must("(created_at, run_id) " + sign + " ({}, {})", *behind)
-    return Branch(branch.index, tuple(conditions), tuple(values))
+    return Branch(branch.through, tuple(conditions), tuple(values))
 
 
 class Gathering:

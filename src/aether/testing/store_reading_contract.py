@@ -274,6 +274,19 @@ class ReadingPromises(StoreSuite):
         await committed(store, creating(a_run("e", created_at=START + 9)))
         assert await listed_ids(store, RunQuery(labels={"team": "etl"})) == ["b", "a"]
 
+    async def test_labels_of_any_text_are_kept_and_found(self) -> None:
+        store = await self.opened()
+        long = "x" * 5_000
+        labels = {"zero": "a\0b", long: long, long + "y": "", "": "no name"}
+        await committed(store, creating(a_run("a", labels=labels)))
+        await committed(store, creating(a_run("b", labels={"zero": "a b", long: long + "z"})))
+        assert (await loaded(store, "a")).run.labels == labels
+        for name, value in labels.items():
+            assert await listed_ids(store, RunQuery(labels={name: value})) == ["a"]
+        assert await listed_ids(store, RunQuery(labels={"zero": "a b"})) == ["b"]
+        assert await store.delete("a") is True
+        assert await listed_ids(store, RunQuery(labels={long: long})) == []
+
     async def test_runs_are_found_by_when_they_were_created_and_ended(self) -> None:
         store = await self.opened()
         for place in range(6):

@@ -15,7 +15,7 @@ from aether.errors import EngineBug, Refused
 from aether.ports import RunQuery
 from aether.record import Phase
 
-FILES = ("writing", "reading", "definitions")
+FILES = ("writing", "reading", "definitions", "cluster")
 
 
 def objects(db: apsw.Connection) -> list[tuple[str, ...]]:
@@ -93,7 +93,7 @@ def test_a_page_of_runs_is_found_by_an_index(query: RunQuery, index: str) -> Non
         conditions, values = _spelled(branch)
         order = "DESC" if query.newest_first else "ASC"
         text = sql.statements("reading")[name].format(
-            index=branch.index, conditions=conditions, order=order
+            index=branch.through, conditions=conditions, order=order
         )
         plan = [str(row[3]) for row in db.execute(f"EXPLAIN QUERY PLAN {text}", (*values, 20))]
         kind = "SCAN" if index == "run_open" else "SEARCH"  # a partial index is read whole

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ....record import RunRow
+from ...listings import label_terms
 from .held import Prepared, Written, encode
 
 Arguments = tuple[list[int | None], list[str], list[bytes | None]]
@@ -64,9 +65,9 @@ class Batch:
             self._texts += (commit.run_id, phase, run.name, run.namespace, run.cron_id)
             self._run_numbers += (None, prepared.open, prepared.due_at, run.created_at, document)
             self._run_bodies += (encode(run), changes)
-            for pair in (run.labels or {}).items():
+            for terms in label_terms(run.labels) if run.labels else ():
                 self._label_numbers += (len(self._texts) // 5, run.created_at)
-                self._label_texts += (commit.run_id, *pair)
+                self._label_texts += (commit.run_id, *terms)
         else:
             self._texts += (commit.run_id, phase, "", "", "")
             self._run_numbers += (commit.expected, prepared.open, prepared.due_at, None, None)

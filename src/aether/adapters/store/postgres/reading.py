@@ -94,7 +94,7 @@ class Reading:
         found: list[RunRow] = []
         ways = branches(gathering.query)
         for way in ways:
-            name = "labelled_runs" if way.index == "run_label" else "runs"
+            name = "labelled_runs" if way.through == "run_label" else "runs"
             found += await self._branch(name, way, gathering, most)
         return found if len(ways) == 1 else in_order(found, gathering.query, most)
 

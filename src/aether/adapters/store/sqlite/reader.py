@@ -5,15 +5,18 @@ In: ids and queries. Out: rows, fresh from the file. Never: a write, or a wait f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from heapq import merge
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import apsw
+from msgspec import json
 
 from ....ports import DueRun, LogEntry, Page, RunQuery
-from ....record import CronRow, RunRow, RunRows, SchemaRow, TemplateRow
+from ....record import CronRow, RunRow, RunRows, SchemaRow, TemplateRow, Token
 from ...listings import FEW, Branch, Gathering, branches, few, in_order, within
 from .faults import translated
 from .rows import decode_cron, decode_hook, decode_run, decode_task
@@ -21,6 +24,7 @@ from .sql import statements
 
 _READ = statements("reading")
 _DEFINED = statements("definitions")
+_CLUSTER = statements("cluster")
 
 
 class TooMany(Exception):
@@ -101,7 +105,43 @@ class Reader:
         return None if found is None else found[0]
 
     def unfinished(self, after: str, limit: int) -> list[DueRun]:
-        return [DueRun(*found) for found in self._all(_READ["unfinished"], (after, limit))]
+        """Those of all sessions, of which there are few, merged."""
+        with self._one_moment:
+            each = [self._held_by(owner, after, limit) for owner in self._owners()]
+        found = merge(*each, key=lambda run: run.run_id)
+        return list(islice(found, limit))
+
+    def _owners(self, start: int = 0) -> Iterator[int]:
+        while found := self._one(_CLUSTER["first_owner"], (start,)):
+            yield found[0]
+            start = found[0] + 1
+
+    def _held_by(self, owner: int, after: str, limit: int) -> list[DueRun]:
+        return [DueRun(*row) for row in self._all(_CLUSTER["held_runs"], (owner, after, limit))]
+
+    def held_runs(
+        self, chosen: Callable[[int], bool], after: DueRun | None, limit: int
+    ) -> list[DueRun]:
+        """Unfinished runs of the sessions that are `chosen`, by session, then id."""
+        found: list[DueRun] = []
+        start, behind = (0, "") if after is None else (after.owner, after.run_id)
+        with self._one_moment:
+            for owner in self._owners(start):
+                if len(found) >= limit:
+                    break
+                if chosen(owner):
+                    first = behind if owner == start else ""
+                    found += self._held_by(owner, first, limit - len(found))
+        return found
+
+    def tokens(self, run_ids: Sequence[str]) -> list[Token | None]:
+        rows = self._all(_CLUSTER["tokens"], (json.encode(list(run_ids)).decode(),))
+        found: dict[str, Token] = dict(rows)
+        return [found.get(run_id) for run_id in run_ids]
+
+    def answers(self, run_id: str, keys: Sequence[str]) -> list[bytes | None]:
+        rows = [self._one(_CLUSTER["answer"], (run_id, key)) for key in keys]
+        return [None if row is None else row[0] for row in rows]
 
     def runs(self, query: RunQuery) -> Page:
         gathering = Gathering(query)
@@ -122,14 +162,14 @@ class Reader:
         if branch is None:
             return None
         conditions, values = _spelled(branch)
-        text = _READ["count_runs"].format(index=branch.index, conditions=conditions)
+        text = _READ["count_runs"].format(index=branch.through, conditions=conditions)
         return branch if self._one(text, (*values, FEW + 1))[0] <= FEW else None
 
     def _branches(self, gathering: Gathering, most: int) -> list[RunRow]:
         found: list[RunRow] = []
         ways = branches(gathering.query)
         for way in ways:
-            name = "labelled_runs" if way.index == "run_label" else "runs"
+            name = "labelled_runs" if way.through == "run_label" else "runs"
             found += self._branch(name, way, gathering, most)
         return found if len(ways) == 1 else in_order(found, gathering.query, most)
 
@@ -139,7 +179,7 @@ class Reader:
         query = gathering.query
         conditions, values = _spelled(within(branch, query, gathering.behind))
         order = "DESC" if query.newest_first else "ASC"
-        text = _READ[statement].format(index=branch.index, conditions=conditions, order=order)
+        text = _READ[statement].format(index=branch.through, conditions=conditions, order=order)
         return [self._whole(*each) for each in self._all(text, (*values, most))]
 
     def history(self, run_id: str, after_seq: int, limit: int) -> list[LogEntry]:

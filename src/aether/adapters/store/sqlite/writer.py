@@ -9,15 +9,24 @@ written once. A transaction that fails leaves the memory empty: the file is the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
 
 import apsw
+from msgspec import UNSET
 
 from ....errors import EngineBug
-from ....ports import Commit, CommitOutcome, Committed, Conflict, Refusal
+from ....ports import (
+    Claim,
+    Commit,
+    CommitOutcome,
+    Committed,
+    Conflict,
+    Consumed,
+    Refusal,
+)
 from ....record import (
     HookRow,
     Phase,
@@ -28,6 +37,7 @@ from ....record import (
     patch_run,
     patch_task,
 )
+from ...listings import label_terms
 from ...store_rules import refusal
 from .faults import commit_failure, translated
 from .rows import LARGE, Held, Kept, decode_hook, decode_run, decode_task, encode
@@ -40,6 +50,7 @@ _LOOK_EVERY = 20_000  # rows written between two looks at how many there are
 _TOKENS_OF_AN_OPENING = 40  # bits
 
 _SQL = statements("writing")
+_CLUSTER = statements("cluster")
 
 
 class Writer:
@@ -70,6 +81,7 @@ class Writer:
         self._new: list[Kept] = []
         self._touched: dict[int, Kept] = {}
         self._moved: dict[int, Kept] = {}
+        self._owned: dict[int, Kept] = {}  # by another session than before
         self._tasks: dict[tuple[int, int], tuple[Kept, TaskRow]] = {}
         self._hooks: dict[tuple[int, int], HookRow] = {}
         self._log: list[Any] = []
@@ -100,10 +112,11 @@ class Writer:
         if found is None:
             return False
         number, digest, created_at, body = found
-        for label in (decode_run(body).labels or {}).items():
-            self._db.execute(_SQL["delete_label"], (*label, created_at, run_id))
+        for terms in label_terms(decode_run(body).labels):
+            self._db.execute(_SQL["delete_label"], (*terms, created_at, run_id))
         for name in ("delete_input", "delete_tasks", "delete_hooks", "delete_log"):
             self._db.execute(_SQL[name], (number,))
+        self._db.execute(_CLUSTER["delete_messages"], (number,))
         self._documents.release(digest)
         self._kept.pop(run_id, None)
         return True
@@ -119,6 +132,8 @@ class Writer:
     def _carry_out(self, commit: Commit) -> CommitOutcome:
         kept = self._kept.get(commit.run_id) or self._find(commit.run_id)
         if commit.expected != (None if kept is None else kept.row.token):
+            return _CONFLICT
+        if commit.consumed and not (kept and self._all_wait(kept, commit.consumed)):
             return _CONFLICT
         if kept is None:
             if reason := refusal(commit, (), (), self._documents):
@@ -139,7 +154,41 @@ class Writer:
                 self._moved[kept.number] = kept
         if (log := commit.log) is not None and self._keeps_log:
             self._log += (kept.number, log.seq, log.at, log.body)
+        for consumed in commit.consumed:
+            values = (consumed.answer, kept.number, consumed.key)
+            self._db.execute(_CLUSTER["consume"], values)
         return Committed(row.token)
+
+    def _all_wait(self, kept: Kept, consumed: Sequence[Consumed]) -> bool:
+        keys = {each.key for each in consumed}
+        return len(keys) == len(consumed) and all(
+            self._db.execute(_CLUSTER["waits"], (kept.number, key)).fetchall() for key in keys
+        )
+
+    def claim(
+        self, run_ids: Sequence[str], session: int, stands: Callable[[int], bool]
+    ) -> list[Claim]:
+        """The caller has begun, and commits or undoes."""
+        answers = [self._claim(run_id, session, stands) for run_id in run_ids]
+        self._flush()
+        return answers
+
+    def _claim(self, run_id: str, session: int, stands: Callable[[int], bool]) -> Claim:
+        kept = self._kept.get(run_id) or self._find(run_id)
+        if kept is None:
+            return Claim.UNKNOWN
+        row = kept.row
+        if not kept.is_open:
+            self._kept.pop(run_id, None)
+            return Claim.OVER
+        if row.held_by == session:
+            return Claim.MINE
+        if stands(row.held_by):
+            return Claim.HELD
+        row.claimed = session
+        row.token = self.next_token()
+        self._touched[kept.number] = self._owned[kept.number] = kept
+        return Claim.TAKEN
 
     def _find(self, run_id: str) -> Kept | None:
         found = self._ask("find_run", (run_id,))
@@ -171,6 +220,7 @@ class Writer:
         if not isinstance(commit.run, RunRow):
             raise EngineBug("a patch was about to create a run")
         row = copy(commit.run)
+        row.claimed = 0
         if row.labels is not None:
             row.labels = dict(row.labels)
         self._last_run += 1
@@ -189,6 +239,9 @@ class Writer:
             raise EngineBug("a row was about to replace a run")
         row = kept.row
         phase, due_at = row.phase, row.due_at
+        if commit.run.owner is not UNSET:
+            row.claimed = 0
+            self._owned[kept.number] = kept
         patch_run(row, commit.run)
         if row.phase is phase and row.due_at == due_at:
             self._touched[kept.number] = kept
@@ -249,13 +302,13 @@ class Writer:
         for kept in self._new:
             row = kept.row
             if row.labels:
-                for pair in row.labels.items():
-                    labels += (*pair, row.created_at, row.run_id, kept.number)
+                for terms in label_terms(row.labels):
+                    labels += (*terms, row.created_at, row.run_id, kept.number)
             rows += (kept.number, row.run_id, row.name, row.namespace, row.cron_id)
             rows += (row.created_at, row.document, _text(row.phase), int(kept.is_open))
-            rows += (row.due_at, row.token, int(kept.large), encode(row))
+            rows += (row.owner, row.due_at, row.token, int(kept.large), encode(row))
         if rows:
-            self._put("add_runs", rows, 13)
+            self._put("add_runs", rows, 14)
         if labels:
             self._put("add_labels", labels, 5)
         moved = self._moved
@@ -274,6 +327,8 @@ class Writer:
         ]
         if changed:
             self._db.executemany(_SQL["move_runs"], changed)
+        for number, kept in self._owned.items():
+            self._db.execute(_CLUSTER["own_runs"], (kept.row.held_by, number))
 
     def _put(self, name: str, values: list[Any], width: int) -> None:
         """Rows by the dozen: a statement for each would cost more than the rows themselves."""

@@ -43,9 +43,9 @@ CREATE TABLE run_label (
     created_at bigint NOT NULL,
     run_id text COLLATE "C" NOT NULL,
     run bigint NOT NULL,
-    PRIMARY KEY (run, label)
+    PRIMARY KEY (label, value, created_at, run_id, run)
 );
-CREATE INDEX run_by_label ON run_label (label, value, created_at, run_id);
+CREATE INDEX run_label_by_run ON run_label (run);
 
 CREATE TABLE task (
     run bigint NOT NULL,
@@ -218,7 +218,8 @@ BEGIN
         SELECT runs[numbers[n + 2 * i + 1]], numbers[n + 2 * i + 2],
             texts[t + 3 * i + 1], texts[t + 3 * i + 2], texts[t + 3 * i + 3]
         FROM generate_series(0, labels_count - 1) AS i
-        WHERE runs[numbers[n + 2 * i + 1]] IS NOT NULL;
+        WHERE runs[numbers[n + 2 * i + 1]] IS NOT NULL
+        ON CONFLICT DO NOTHING;
     END IF;
     IF cardinality(added) > 0 AND 0 = ANY (answers) THEN
         DELETE FROM document WHERE number = ANY (added)

@@ -25,11 +25,12 @@ SELECT 1 FROM document WHERE digest = ?
 
 -- add_runs: new runs, whole
 INSERT INTO run (number, run_id, name, namespace, cron_id, created_at, document, phase, open,
-    due_at, token, large, body)
-VALUES rows(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    owner, due_at, token, large, body)
+VALUES rows(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- add_labels: the labels of new runs
 INSERT INTO run_label (label, value, created_at, run_id, run) VALUES rows(?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING
 
 -- add_input: arguments and variables that are too large for the row itself
 INSERT INTO run_input (run, arguments, variables) VALUES (?, ?, ?)
