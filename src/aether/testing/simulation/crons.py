@@ -22,6 +22,7 @@ class CronClients:
         self.chance = world.chance.child("crons")
         self.known: list[str] = []
         self.catching_up: dict[str, None] = {}  # crons that owe every fire
+        self.alone: dict[str, None] = {}  # crons that forbid two runs at once
         self.changed: dict[str, None] = {}  # and those that somebody touched
         self.fires: dict[tuple[str, Instant], str] = {}
         self.most = self.chance.one_of((0, 0, 1, 3))
@@ -59,6 +60,8 @@ class CronClients:
         def answered(cron_id: Any, error: Exception | None) -> None:
             if error is None:
                 self.known.append(cron_id)
+                if policy == "Forbid":
+                    self.alone[cron_id] = None
                 if (catch_up, policy) == ("all", "Allow"):
                     self.catching_up[cron_id] = None
             elif isinstance(error, ProblemError) and error.code != "engine-stopped":
@@ -79,6 +82,12 @@ class CronClients:
         if not isinstance(row, RunRow) or not row.cron_id or row.fire_at is None:
             return
         self.world.saw("cron fired")
+        if row.cron_id in self.alone and not self.world.faults.hits["store.zombie"]:
+            for run_id, shadow in self.world.model.runs.items():
+                other = shadow.rows.run
+                if other.cron_id == row.cron_id and run_id != row.run_id:
+                    if not other.phase.is_terminal:
+                        self.world.breach(f"{row.run_id} of {row.cron_id} began beside {run_id}")
         key = (row.cron_id, row.fire_at)
         if key in self.fires:
             self.world.breach(f"{row.run_id}: fire {row.fire_at} of {row.cron_id} came twice")

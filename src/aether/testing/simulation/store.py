@@ -7,21 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from inspect import iscoroutinefunction
 from typing import Any, Protocol, TypeVar
 
 from ...adapters.store.memory import MemoryStore
 from ...errors import CommitUnknown, StoreUnavailable
-from ...ports import (
-    Commit,
-    CommitOutcome,
-    Committed,
-    Conflict,
-    DueRun,
-    LogEntry,
-    Page,
-    RunQuery,
-)
-from ...record import CronRow, RunRow, RunRows, SchemaRow, TemplateRow, Token
+from ...ports import Commit, CommitOutcome, Committed, Conflict, DueRun
+from ...record import Token
 from ..chance import Chance
 from .faults import Faults
 from .loop import Node, SimLoop, current_node, node_context
@@ -114,7 +107,9 @@ def _fail(answer: asyncio.Future[Any], error: Exception) -> None:
 
 
 class FaultyStore:
-    """One engine's connection to the server: an adapter of the Store port."""
+    """One engine's connection to the server: an adapter of the Store port.
+
+    Named here is what fails in a way of its own, or is watched."""
 
     keeps_log = True
 
@@ -124,6 +119,22 @@ class FaultyStore:
         self._chance = chance.child("connection")
         self._inner = server.inner
         self.concurrency = server.batches
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else the port promises goes over the same line."""
+        found = getattr(self._inner, name)
+        if not iscoroutinefunction(found):
+            return found
+        is_definition = name.startswith(("put_", "delete_"))
+
+        async def call(*args: Any, **named: Any) -> Any:
+            work = partial(found, **named) if named else found
+            if is_definition:
+                return await self._define(work, *args)
+            return await self._read(name, work, *args)
+
+        self.__dict__[name] = call  # asked for once
+        return call
 
     async def open(self) -> None:
         await self._read("open", self._inner.open)
@@ -143,8 +154,8 @@ class FaultyStore:
         lost = {n for n, commit in enumerate(batch) if commit.expected and strike("store.conflict")}
         if lost:
             rest = [commit for n, commit in enumerate(batch) if n not in lost]
-            outcomes = iter(await server.call(current_node(), lambda: server.write(rest), delay))
-            return [Conflict() if n in lost else next(outcomes) for n in range(len(batch))]
+            taken = iter(await server.call(current_node(), lambda: server.write(rest), delay))
+            return [Conflict() if n in lost else next(taken) for n in range(len(batch))]
         kept = batch
         if len(batch) > 1 and strike("store.unknown-part"):
             kept = [commit for commit in batch if self._chance.happens(0.5)]
@@ -170,62 +181,12 @@ class FaultyStore:
             raise CommitUnknown("the line broke while a definition was written")
         return result
 
-    async def load(self, run_ids: Sequence[str]) -> Sequence[RunRows | None]:
-        return await self._read("load", self._inner.load, run_ids)
-
-    async def run(self, run_id: str) -> RunRow | None:
-        return await self._read("run", self._inner.run, run_id)
-
-    async def document(self, digest: bytes) -> bytes | None:
-        return await self._read("document", self._inner.document, digest)
-
     async def unfinished(self, after: str = "", limit: int = 256) -> Sequence[DueRun]:
         # Small pages, so that several are needed.
         return await self._read("unfinished", self._inner.unfinished, after, min(limit, 4))
-
-    async def runs(self, query: RunQuery) -> Page:
-        return await self._read("runs", self._inner.runs, query)
-
-    async def history(
-        self, run_id: str, after_seq: int = 0, limit: int = 1000
-    ) -> Sequence[LogEntry]:
-        return await self._read("history", self._inner.history, run_id, after_seq, limit)
 
     async def delete(self, run_id: str) -> bool:
         if self._faults.strike("store.definition-unavailable"):
             raise StoreUnavailable("the store did not answer")
         server = self._server
         return await server.call(current_node(), lambda: server.delete(run_id), server.delay())
-
-    async def put_cron(self, row: CronRow, expected: Token | None) -> Token:
-        return await self._define(self._inner.put_cron, row, expected)
-
-    async def cron(self, cron_id: str) -> CronRow | None:
-        return await self._read("cron", self._inner.cron, cron_id)
-
-    async def crons(self) -> Sequence[CronRow]:
-        return await self._read("crons", self._inner.crons)
-
-    async def delete_cron(self, cron_id: str) -> bool:
-        return await self._define(self._inner.delete_cron, cron_id)
-
-    async def put_template(self, row: TemplateRow) -> None:
-        await self._define(self._inner.put_template, row)
-
-    async def template(self, name: str, version: str = "") -> TemplateRow | None:
-        return await self._read("template", self._inner.template, name, version)
-
-    async def templates(self, name: str = "") -> Sequence[TemplateRow]:
-        return await self._read("templates", self._inner.templates, name)
-
-    async def delete_template(self, name: str, version: str) -> bool:
-        return await self._define(self._inner.delete_template, name, version)
-
-    async def put_schema(self, row: SchemaRow) -> None:
-        await self._define(self._inner.put_schema, row)
-
-    async def schemas(self) -> Sequence[SchemaRow]:
-        return await self._read("schemas", self._inner.schemas)
-
-    async def delete_schemas(self, executor_type: str = "", worker_id: str = "") -> int:
-        return await self._define(self._inner.delete_schemas, executor_type, worker_id)

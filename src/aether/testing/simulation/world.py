@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, cast
 
 from ...adapters.clock import SystemClock
 from ...adapters.cron import CronsimScheduler
@@ -18,7 +18,7 @@ from ...adapters.timeouts import HeapTimeoutWatcher
 from ...engine import Engine, audit
 from ...errors import ProblemError, StoreError
 from ...expr import CelEvaluator
-from ...ports import Assignment, Commit, Fault, HookEvent
+from ...ports import Assignment, Commit, Fault, HookEvent, Store
 from ...record import RunRows, Token, decode_changes, encode_changes
 from ...worker import Worker
 from ..chance import Chance
@@ -60,6 +60,7 @@ class EngineLife:
         self.engine = engine
         self.up = False
         self.local_worker: Worker | None = None
+        self.calls = 0  # of clients, without an answer
         self.crash_at = 0  # callbacks of its node, from its beginning; 0 is never
 
 
@@ -192,7 +193,7 @@ class World:
             else NetworkBroker(self.network, node)
         )
         engine = Engine(
-            store=FaultyStore(self.server, self.chance.child(node.name)),
+            store=cast(Store, FaultyStore(self.server, self.chance.child(node.name))),
             broker=broker,
             id_generator=self.ids,
             clock=clock,
@@ -268,7 +269,15 @@ class World:
         if life is None or not life.up:
             return False
 
+        life.calls += 1
+
         async def ask() -> None:
+            try:
+                await carry_out()
+            finally:
+                life.calls -= 1
+
+        async def carry_out() -> None:
             result: Any = None
             error: Exception | None = None
             try:
@@ -295,4 +304,9 @@ class World:
                 self.breach(f"{run_id} never ended: {shadow.rows.run}")
 
     def leaks(self) -> list[str]:
-        return left_over(self.life.engine) if self.life is not None else []
+        if self.life is None:
+            return []
+        found = left_over(self.life.engine)
+        if self.life.calls:
+            found.append(f"{self.life.calls} calls of clients were never answered")
+        return found
