@@ -37,6 +37,7 @@ from .executor import ExecutorRegistry as ExecutorRegistry
 from .executor import FAILED as FAILED
 from .executor import Field as Field
 from .executor import Outcome as Outcome
+from .executor import RECORDED as RECORDED
 from .executor import Request as Request
 from .executor import SUCCEEDED as SUCCEEDED
 from .executor import SUSPENDED as SUSPENDED

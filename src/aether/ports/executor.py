@@ -13,8 +13,9 @@ from ..record import Field as Field
 from ..record import NamedValue
 from ..record import Schema as Schema
 
-SUCCEEDED, SUSPENDED, FAILED, ERROR, TIMEOUT = range(5)
-"""Result codes. Executors never name phases; any other code counts as ERROR."""
+SUCCEEDED, SUSPENDED, FAILED, ERROR, TIMEOUT, RECORDED = range(6)
+"""Result codes. Executors never name phases; any other code counts as ERROR. RECORDED says that what
+came of it was told to the journal already: the result itself changes nothing."""
 
 
 class Request(msgspec.Struct, kw_only=True):
@@ -23,6 +24,7 @@ class Request(msgspec.Struct, kw_only=True):
     `parameters` holds the same values with their declared types, in order. `artifacts` names the
     files that input artifacts were downloaded to; an output artifact is whatever the executor leaves
     under `output_dir / <artifact name>`. Both are None or empty when the task declares no artifact.
+    `epoch` and `delivery` are the fence of this delivery; `encoded` are the inputs as they were recorded.
     """
 
     run_id: str
@@ -37,7 +39,9 @@ class Request(msgspec.Struct, kw_only=True):
     attempt: int = 1
     retry_count: int = 0
     resumed: bool = False
+    epoch: int = 1
     delivery: int = 1
+    encoded: bytes | None = None
     artifacts: Mapping[str, Path] = {}
     output_dir: Path | None = None
 

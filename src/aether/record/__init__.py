@@ -23,6 +23,7 @@ from .facts import ChildOptions as ChildOptions
 from .facts import ChildStarted as ChildStarted
 from .facts import Completed as Completed
 from .facts import Continued as Continued
+from .facts import Dropped as Dropped
 from .facts import Fact as Fact
 from .facts import Failed as Failed
 from .facts import Noted as Noted

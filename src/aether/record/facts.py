@@ -89,6 +89,14 @@ class UpdateAnswered(msgspec.Struct, kw_only=True, tag="answer", omit_defaults=T
     error_type: str = ""
 
 
+class Dropped(msgspec.Struct, tag="dropped", gc=False):
+    """The function waits no longer for the call it made on `path`: the asyncio task that waited was
+    cancelled, or its timeout was called off. A row that is not terminal becomes Cancelled, and is no
+    answer; an activity or a child is cancelled with it. A row that is terminal already stays as it is."""
+
+    path: Path
+
+
 class StatusSet(msgspec.Struct, kw_only=True, tag="status", omit_defaults=True, gc=False):
     """What the run says of itself. Lazy. None leaves a member as it is."""
 
@@ -138,6 +146,7 @@ Fact = (
     | ChildStarted
     | Noted
     | UpdateAnswered
+    | Dropped
     | StatusSet
     | Parked
     | Stuck

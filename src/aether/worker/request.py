@@ -20,7 +20,9 @@ def request_of(assignment: Assignment) -> Request:
         attempt=assignment.attempt,
         retry_count=assignment.retry_count,
         resumed=assignment.resumed,
+        epoch=assignment.fence.epoch,
         delivery=assignment.fence.delivery,
+        encoded=assignment.inputs,
     )
     if assignment.inputs:
         request.parameters = parameters = decode_values(assignment.inputs)
