@@ -248,10 +248,10 @@ class Engine(Catalog, Travel):
         """The run once it is over. Raises NotFound, and WaitTimeout when `timeout` (seconds) passes first."""
         self._must_run("wait")
         try:
-            await self._runs.wait(run_id, _micros(timeout))
+            rows = await self._runs.wait(run_id, _micros(timeout))
         except WaitTimeout as late:
             raise await self._with_reasons(late, run_id) from None
-        return await self.get(run_id)
+        return await self.get(run_id) if rows is None else execution_of(rows, None)
 
     async def watch(self, run_id: str) -> AsyncIterator[Execution]:
         """The run now, and again after each change, until it is over. Changes may be skipped: the

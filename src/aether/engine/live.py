@@ -6,10 +6,13 @@ import asyncio
 from collections import deque
 
 from ..plan import Decision, Event, Plan, State
-from ..record import Instant, Token
+from ..record import HookRow, Instant, RunRows, TaskRow, Token
 
 EVENTS = 256
 """At most so many events go into one decision."""
+
+SHOWN = 64
+"""Rows of a run that are kept to show how it ended; those of a larger one are read from the store."""
 
 
 class Request:
@@ -31,7 +34,9 @@ class Request:
 
 
 class LiveRun:
-    """`state` is a cache of what the store holds under `token`; None means: load it before deciding."""
+    """`state` is a cache of what the store holds under `token`; None means: load it before deciding.
+    `rows` are all rows of the run, while this engine has seen each of them come and they are few; they
+    are the state's own, which it changes in place."""
 
     __slots__ = (
         "busy",
@@ -41,6 +46,7 @@ class LiveRun:
         "failures",
         "plan",
         "queued",
+        "rows",
         "run_id",
         "secrets",
         "state",
@@ -55,6 +61,7 @@ class LiveRun:
         self.state: State | None = None
         self.token: Token | None = None
         self.document: tuple[bytes, bytes] | None = None  # until the run is created
+        self.rows: list[TaskRow | HookRow] | None = None
         self.events: deque[Event | Request] = deque()
         self.queued = False  # stands in the line of runs to be decided
         self.busy = False  # a commit of it is in flight
@@ -97,6 +104,27 @@ class LiveRun:
 
     def forget_state(self) -> None:
         self.state = None
+        self.rows = None
+
+    def saw(self, row: TaskRow | HookRow) -> None:
+        """A row came into being. Those of iterations are not kept: the state lets go of them early."""
+        if self.rows is not None:
+            self.rows.append(row)
+            if len(self.rows) > SHOWN or (type(row) is TaskRow and row.kind == "loop"):
+                self.rows = None
+
+    def at_its_end(self) -> RunRows | None:
+        """The whole run, if nothing can happen to it any more and its rows are here."""
+        state, rows = self.state, self.rows
+        if state is None or rows is None or not state.finished:
+            return None
+        whole = RunRows(state.run)
+        for row in rows:
+            if isinstance(row, TaskRow):
+                whole.tasks[row.ordinal] = row
+            else:
+                whole.hooks[row.number] = row
+        return whole
 
     def fail_requests(self, error: Exception) -> None:
         """Whoever waits for something here is told `error`, and all that was to be decided is dropped."""

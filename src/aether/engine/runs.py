@@ -143,6 +143,7 @@ class Runs:
         self._make_room()
         live = LiveRun(run_id)
         live.plan, live.document, live.state = plan, document, State(plan)
+        live.rows = []
         self._live[run_id] = live
         request = Request(event)
         live.events.append(request)
@@ -305,7 +306,7 @@ class Runs:
         self._arm(live)
         self._waiting.changed(live.run_id)
         if run.phase.is_terminal:
-            self._waiting.over(live.run_id)
+            self._waiting.over(live.run_id, live.at_its_end)
             self._ended(run)
 
     def _arm(self, live: LiveRun) -> None:
@@ -323,7 +324,7 @@ class Runs:
         if self._timeouts is not None:
             self._timeouts.set(live.run_id, None)
         if live.state is not None and live.state.run.phase.is_terminal:
-            self._waiting.over(live.run_id)
+            self._waiting.over(live.run_id, live.at_its_end)
 
     def _lost(self, live: LiveRun, error: Exception | None) -> None:
         """This engine cannot go on with the run: for `error`, or because there is no such run, or
@@ -345,8 +346,9 @@ class Runs:
 
     # Waiting
 
-    async def wait(self, run_id: str, timeout: int | None) -> None:
-        """Returns once the run is terminal."""
+    async def wait(self, run_id: str, timeout: int | None) -> RunRows | None:
+        """Returns once the run is terminal: with all its rows, where they are at hand. They are not to be
+        changed."""
         if self._stopped:
             raise _stopped()
 
@@ -360,7 +362,7 @@ class Runs:
                 raise _unknown(run_id)
             return run.phase.is_terminal
 
-        await self._waiting.wait(run_id, timeout, is_over)
+        return await self._waiting.wait(run_id, timeout, is_over)
 
     def changes(self, run_id: str) -> AbstractContextManager[Changes]:
         if self._stopped:

@@ -262,12 +262,17 @@ class Stepper:
         run: RunRow | RunPatch | None = None
         for change in decision.changes:
             kind = type(change)
-            if kind is TaskPatch or kind is TaskRow:
-                tasks.append(change)  # type: ignore[arg-type]  # the two kinds just asked for
+            if kind is TaskPatch:
+                tasks.append(change)  # type: ignore[arg-type]  # the kind just asked for
+            elif kind is TaskRow:
+                tasks.append(change)  # type: ignore[arg-type]  # likewise
+                live.saw(change)  # type: ignore[arg-type]  # likewise
             elif kind is RunPatch or kind is RunRow:
                 run = change  # type: ignore[assignment]  # likewise
             else:
                 hooks.append(change)  # type: ignore[arg-type]  # what is left
+                if kind is HookRow:
+                    live.saw(change)  # type: ignore[arg-type]  # likewise
         run = RunPatch() if run is None else run
         log = None
         if self._store.keeps_log and state.run.tier == ACTION_LOG:

@@ -36,7 +36,7 @@ def maybe_moment(instant: Instant | None) -> datetime | None:
 def execution_of(rows: RunRows, served: Collection[str] | None, parallelism: int = 0) -> Execution:
     """`served` are the executor types somebody announced; None: nobody keeps count."""
     run = rows.run
-    tasks = [_task(run, rows, row, served, parallelism) for row in rows.tasks.values()]
+    tasks = [_task(run, row, served, parallelism) for row in rows.tasks.values()]
     reasons = [f"{task.path}: {task.waiting_for}" for task in tasks if task.waiting_for]
     if len(reasons) > _REASONS:
         more = len(reasons) - _REASONS
@@ -72,12 +72,14 @@ def execution_of(rows: RunRows, served: Collection[str] | None, parallelism: int
 
 
 def _task(
-    run: RunRow, rows: RunRows, row: TaskRow, served: Collection[str] | None, parallelism: int
+    run: RunRow, row: TaskRow, served: Collection[str] | None, parallelism: int
 ) -> TaskExecution:
+    run_id, parent, deadline, phase = run.run_id, row.parent, row.deadline_at, row.phase
+    inputs, outputs = row.inputs, row.outputs
     return TaskExecution(
-        task_run_id=task_run_id(run.run_id, row.ordinal),
-        run_id=run.run_id,
-        parent_run_id="" if row.parent is None else task_run_id(run.run_id, row.parent),
+        task_run_id=task_run_id(run_id, row.ordinal),
+        run_id=run_id,
+        parent_run_id="" if parent is None else task_run_id(run_id, parent),
         depth=row.depth,
         scope=row.scope,
         task_name=row.task_name,
@@ -85,16 +87,16 @@ def _task(
         template_type=row.kind,
         executor_type=row.executor,
         created_at=moment(row.created_at),
-        status=row.phase,
+        status=phase,
         message=row.message,
         code=row.code,
-        inputs=_values(row.inputs),
-        outputs=_values(row.outputs),
+        inputs=_values(inputs) if inputs else [],
+        outputs=_values(outputs) if outputs else [],
         metrics=_metrics(row.started_at, row.finished_at, row.retry_count),
         attempt=row.attempt,
         retry_count=row.retry_count,
-        deadline_at=maybe_moment(row.deadline_at),
-        waiting_for=_why_waiting(run, row, served, parallelism),
+        deadline_at=None if deadline is None else moment(deadline),
+        waiting_for="" if phase.is_terminal else _why_waiting(run, row, served, parallelism),
     )
 
 
@@ -148,10 +150,10 @@ def _hook(run: RunRow, row: HookRow) -> HookExecution:
 
 
 def _metrics(started: Instant | None, finished: Instant | None, retries: int) -> Metrics:
-    duration = None
-    if started is not None and finished is not None:
-        duration = timedelta(microseconds=finished - started)
-    return Metrics(maybe_moment(started), maybe_moment(finished), duration, retries)
+    if started is None or finished is None:
+        return Metrics(maybe_moment(started), maybe_moment(finished), None, retries)
+    began, ended = moment(started), moment(finished)
+    return Metrics(began, ended, ended - began, retries)
 
 
 def _values(data: bytes | None) -> list[Value]:

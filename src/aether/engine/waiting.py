@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from ..errors import Problem, WaitTimeout
 from ..ports import Clock
+from ..record import RunRows
 
 
 class Changes:
@@ -32,22 +33,21 @@ class Changes:
 class Waiting:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waiters: dict[str, list[asyncio.Future[None]]] = {}
+        self._waiters: dict[str, list[asyncio.Future[RunRows | None]]] = {}
         self._watchers: dict[str, list[Changes]] = {}
 
     async def wait(
         self, run_id: str, timeout: int | None, is_over: Callable[[], Awaitable[bool]]
-    ) -> None:
-        """Returns once the run is over. Whoever asks is registered before `is_over` looks, so that an end
-        in between is not missed."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    ) -> RunRows | None:
+        """Returns once the run is over, with what `over` was told. Whoever asks is registered before
+        `is_over` looks, so that an end in between is not missed."""
+        waiter: asyncio.Future[RunRows | None] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(run_id, []).append(waiter)
         handle = None
         if timeout is not None:
             handle = self._clock.call_in(timeout, lambda: _too_late(waiter, run_id, timeout))
         try:
-            if not await is_over():
-                await waiter
+            return None if await is_over() else await waiter
         finally:
             if handle is not None:
                 handle.cancel()
@@ -76,10 +76,13 @@ class Waiting:
             for changes in self._watchers.get(run_id, ()):
                 changes.tell()
 
-    def over(self, run_id: str) -> None:
-        for waiter in self._waiters.pop(run_id, ()):
-            if not waiter.done():
-                waiter.set_result(None)
+    def over(self, run_id: str, rows: Callable[[], RunRows | None]) -> None:
+        """`rows` of the run, if they can be had without reading them."""
+        if waiters := self._waiters.pop(run_id, None):
+            found = rows()
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(found)
 
     def give_up(self, run_id: str, error: Exception) -> None:
         """This engine will not see the run end."""
@@ -94,7 +97,7 @@ class Waiting:
             self.give_up(run_id, error)
 
 
-def _too_late(waiter: asyncio.Future[None], run_id: str, timeout: int) -> None:
+def _too_late(waiter: asyncio.Future[RunRows | None], run_id: str, timeout: int) -> None:
     if not waiter.done():
         waiter.set_exception(
             WaitTimeout(

@@ -11,6 +11,8 @@ from aether.errors import AetherError, InvalidState, NotFound, StoreUnavailable,
 from aether.ports import Outcome
 from unit.engine.engine_world import HandNotifier, World, one_task, soon, two_tasks, workflow
 
+LARGE = 65  # task runs, which are more than an engine keeps to show
+
 
 async def test_calls_before_the_start_and_after_the_stop_are_refused():
     world = World()
@@ -128,6 +130,83 @@ async def test_wait_times_out_by_the_clock_and_the_run_goes_on():
         await world.complete("only")
         assert (await soon(world.engine.wait(run_id, 0))).status == "Succeeded"
         assert world.engine._runs._waiting._waiters == {}
+
+
+class Unread(MemoryStore):
+    """Counts how often a run is loaded."""
+
+    loads = 0
+
+    async def load(self, run_ids):
+        self.loads += 1
+        return await super().load(run_ids)
+
+
+async def waited_for(world, document, *completions):
+    """The view that `wait` gives, how often the store was asked for it, and the view that `get` gives."""
+    run_id = await world.submit(document)
+    waiting = asyncio.ensure_future(world.engine.wait(run_id))
+    await world.settle()
+    before = world.store.loads
+    for name, outcome in completions:
+        await world.complete(name, outcome)
+    execution = await soon(waiting)
+    return execution, world.store.loads - before, await world.engine.get(run_id)
+
+
+async def test_wait_shows_what_get_shows_without_asking_the_store():
+    failed = [("first", Outcome.failed("no"))]
+    succeeded = [("first", Outcome.succeeded(a=1)), ("second", Outcome.succeeded(b=[2]))]
+    for completions in (failed, succeeded):
+        async with World(store=Unread()) as world:
+            world.store = world.ports["store"]
+            seen, loads, got = await waited_for(world, two_tasks(), *completions)
+            assert seen == got
+            assert loads == 0
+
+
+async def test_wait_asks_the_store_for_what_the_engine_did_not_see_or_keep_whole():
+    fan = [{"name": f"n{i}", "executor": {"type": "work"}} for i in range(LARGE)]
+    large = workflow({"dag": {"name": "main", "tasks": fan}}, entrypoint="main")
+    loop = workflow(
+        {"loop": {"name": "main", "items": [1], "body": "each"}},
+        {"task": {"name": "each", "executor": {"type": "work"}}},
+        entrypoint="main",
+    )
+    names = {"large": [f"n{i}" for i in range(LARGE)], "loop": ["each"]}
+    for which, document in (("large", large), ("loop", loop)):
+        async with World(store=Unread()) as world:
+            world.store = world.ports["store"]
+            ends = [(name, None) for name in names[which]]
+            seen, loads, got = await waited_for(world, document, *ends)
+            assert (seen, loads) == (got, 1)
+
+
+async def test_wait_for_a_run_of_an_earlier_engine_asks_the_store():
+    async with World(store=Unread()) as world:
+        world.store = world.ports["store"]
+        run_id = await world.submit(one_task())
+        await world.engine.stop()
+        await world.start()
+        waiting = asyncio.ensure_future(world.engine.wait(run_id))
+        await world.settle()
+        await world.complete("only", Outcome.succeeded(a=1))
+        assert (await soon(waiting)) == await world.engine.get(run_id)
+        assert world.store.loads > 1
+
+
+async def test_wait_shows_nothing_that_the_store_does_not_have():
+    """A commit that failed makes the engine forget what it saw; a hook under way may still change."""
+    async with World() as world:
+        run_id = await world.submit(two_tasks())
+        waiting = asyncio.ensure_future(world.engine.wait(run_id))
+        await world.settle()
+        world.store.mishaps.append(StoreUnavailable("down"))
+        await world.complete("first")
+        assert world.engine._runs._live[run_id].rows is None
+        await world.advance(1)
+        await world.complete("second")
+        assert (await soon(waiting)) == await world.engine.get(run_id)
 
 
 async def test_wait_for_a_run_that_does_not_exist_says_so():
