@@ -35,6 +35,7 @@ from .adapters.store import MemoryStore, PostgresStore, SqliteStore, sqlite_path
 from .adapters.timeouts import HeapTimeoutWatcher
 from .adapters.variables import SystemVars
 from .adapters.workers import MemoryWorkers
+from .document import WorkflowTemplate
 from .engine import Submittable
 from .errors import InvalidState, Problem, Refused
 from .expr import CelEvaluator, Evaluator
@@ -335,11 +336,42 @@ class Aether:
     async def get_cron(self, cron_id: str) -> CronExecution:
         return await self._engine.get_cron(cron_id)
 
+    async def list_crons(self) -> Sequence[CronExecution]:
+        return await self._engine.list_crons()
+
+    async def update_cron(
+        self, cron_id: str, document: Submittable, *, lenient: bool = False
+    ) -> None:
+        await self._engine.update_cron(cron_id, document, lenient=lenient)
+
+    async def delete_cron(self, cron_id: str) -> None:
+        await self._engine.delete_cron(cron_id)
+
+    async def suspend_cron(self, cron_id: str) -> None:
+        await self._engine.suspend_cron(cron_id)
+
+    async def resume_cron(self, cron_id: str) -> None:
+        await self._engine.resume_cron(cron_id)
+
+    async def backfill_cron(
+        self, cron_id: str, start: datetime, end: datetime
+    ) -> Sequence[FireAnswer]:
+        return await self._engine.backfill_cron(cron_id, start, end)
+
     async def trigger_cron(self, cron_id: str, at: datetime | None = None) -> FireAnswer:
         return await self._engine.trigger_cron(cron_id, at)
 
     async def put_template(self, document: Submittable, *, lenient: bool = False) -> str:
         return await self._engine.put_template(document, lenient=lenient)
+
+    async def get_template(self, name: str, version: str = "") -> WorkflowTemplate:
+        return await self._engine.get_template(name, version)
+
+    async def list_templates(self, name: str = "") -> Sequence[str]:
+        return await self._engine.list_templates(name)
+
+    async def delete_template(self, name: str, version: str = "") -> int:
+        return await self._engine.delete_template(name, version)
 
 
 def _store_for(url: str, history: bool) -> Store:

@@ -16,7 +16,7 @@ import msgspec
 from ..adapters.clock import SystemClock
 from ..document import parse_duration
 from ..errors import Problem, Refused
-from ..ports import Page, RunQuery, Store
+from ..ports import RunQuery, Store
 from ..record import STATES, Instant, Phase, RunRow
 from .arguments import split_pairs
 
@@ -93,16 +93,6 @@ def query_of(typed: Mapping[str, Any], now: Instant | None = None) -> RunQuery:
         finished_to=_instant("--finished-until", typed["finished_until"], now),
         text=typed["text"],
     )
-
-
-async def filled(store: Store, query: RunQuery) -> Page:
-    """A page as long as its limit, or all there are: a store may give it in pieces."""
-    page = await store.runs(query)
-    while page.cursor and len(page.runs) < query.limit:
-        left = query.limit - len(page.runs)
-        more = await store.runs(msgspec.structs.replace(query, after=page.cursor, limit=left))
-        page = Page(page.runs + more.runs, more.cursor)
-    return page
 
 
 async def each_run(store: Store, query: RunQuery, most: int = 0) -> AsyncIterator[RunRow]:

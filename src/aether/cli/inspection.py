@@ -18,17 +18,13 @@ import click
 import msgspec
 
 from ..adapters.store import PostgresStore, SqliteStore, sqlite_path
-from ..engine import execution_of
+from ..engine import execution_of, whole_page
 from ..errors import NotFound, Problem, ProblemError, Refused
 from ..ports import Execution, RunQuery, Store
 from ..record import RunRow, RunRows
 from . import exits
 
 DEFAULT = "sqlite:///data/aether.db"
-NEWEST = 10_000
-"""A beginning of an id is looked for among so many runs."""
-
-_PAGE = 1000
 _LISTED = 5
 
 
@@ -132,21 +128,15 @@ async def find_run(store: Store, text: str) -> RunRow:
     row = await store.run(text)
     if row is not None:
         return row
-    query = RunQuery(limit=1 if text == "last" else _PAGE)
-    found: list[RunRow] = []
-    seen = 0
-    while seen < NEWEST:
-        page = await store.runs(query)
-        if text == "last" and page.runs:
-            return page.runs[0]
-        found += [run for run in page.runs if run.run_id.startswith(text)]
-        seen += len(page.runs)
-        if not page.cursor or len(found) > _LISTED:
-            break
-        query = msgspec.structs.replace(query, after=page.cursor)
+    if text == "last":
+        newest = (await store.runs(RunQuery(limit=1))).runs
+        if newest:
+            return newest[0]
+    query = RunQuery(id_prefix=text, limit=_LISTED + 1)
+    found = (await whole_page(store, query)).runs if text != "last" else []
     if len(found) == 1 and text:
         return found[0]
-    raise _ambiguous(text, found) if found else _unknown(text, seen)
+    raise _ambiguous(text, found) if found else _unknown(text)
 
 
 async def find_point(store: Store, text: str) -> tuple[RunRow, int | None]:
@@ -161,7 +151,7 @@ async def view_of(store: Store, run_id: str) -> Execution:
     """The run as it stands. Which executor types are served is the engine's to know."""
     rows = (await store.load([run_id]))[0]
     if rows is None:
-        raise _unknown(run_id, 0)
+        raise _unknown(run_id)
     return execution_of(rows, served=None)
 
 
@@ -180,12 +170,8 @@ def echo_json(data: Any) -> None:
     click.echo(msgspec.json.encode(data).decode())
 
 
-def _unknown(text: str, seen: int) -> NotFound:
-    what = f"there is no run '{text}'"
-    if text == "last":
-        what = "there is no run yet"
-    elif seen >= NEWEST:
-        what += f", and no id of the {NEWEST:,} newest runs begins so"
+def _unknown(text: str) -> NotFound:
+    what = "there is no run yet" if text == "last" else f"there is no run '{text}'"
     return NotFound(Problem("run-not-found", what, fix="find its id with `aether list`"))
 
 

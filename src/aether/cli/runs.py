@@ -9,11 +9,11 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
-from ..engine import moment
+from ..engine import moment, whole_page
 from ..ports import Page, Store
 from ..record import Instant, RunRow
 from . import exits
-from .filters import filled, query_of, run_filters
+from .filters import query_of, run_filters
 from .inspection import database_options, echo_json, reading, waiting_reasons
 from .output import VALUE_WIDTH
 from .progress import LOOKS, one_line, took
@@ -41,7 +41,7 @@ def command(
     query = replace(query_of(typed), newest_first=not oldest, after=after, limit=limit)
 
     async def look(store: Store) -> int:
-        page = await filled(store, query)
+        page = await whole_page(store, query)
         reasons = await waiting_reasons(store, page.runs)
         if as_json:
             runs = [summary(row, reasons.get(row.run_id, [])) for row in page.runs]

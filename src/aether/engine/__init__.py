@@ -17,6 +17,7 @@ from .auditor import audit as audit
 from .engine import Engine as Engine
 from .documents import Submittable as Submittable
 from .comparison import compare as compare
+from .merged import whole_page as whole_page
 from .keeping import Retention as Retention
 from .keeping import drop_artifacts as drop_artifacts
 from .keeping import expired as expired

@@ -23,10 +23,7 @@ from ..ports import (
     Execution,
     Fence,
     IdGenerator,
-    LogEntry,
     Notifier,
-    Page,
-    RunQuery,
     Schema,
     SecretProvider,
     Store,
@@ -47,7 +44,7 @@ from .ledger import Ledger
 from .runs import IN_MEMORY, Runs
 from .templates import Templates
 from .tiers import Tiers, known_tier
-from .travel import Travel, no_log
+from .travel import Travel
 from .view import execution_of
 
 _REQUIRED = {
@@ -115,6 +112,7 @@ class Engine(Catalog, Travel):
         self._workers = worker_registry
         self._vars = tuple(vars_sources)
         self._artifacts = {repository.type: repository for repository in artifact_repositories}
+        Travel.__init__(self)
         self._schemas: dict[str, Schema] = {}
         self._templates = Templates(self._store, clock)
         self._documents = Documents(
@@ -286,22 +284,6 @@ class Engine(Catalog, Travel):
         values = [NamedValue(name, "", value) for name, value in (payload or {}).items()]
         event = TaskResumed(number, encode_values(values), self._clock.now())
         await self._request(run_id, event)
-
-    async def list(self, query: RunQuery | None = None) -> Page:
-        """Runs, newest first, without their tasks and values."""
-        return await self._store.runs(query or RunQuery())
-
-    async def history(
-        self, run_id: str, after_seq: int = 0, limit: int = 1000
-    ) -> Sequence[LogEntry]:
-        """The decisions of a run, where the store keeps them. Raises NotFound, and `no-log` for a run of
-        another tier than `state-action-log`."""
-        run = await self._store.run(run_id)
-        if run is None:
-            raise _no_run(run_id)
-        if run.tier != ACTION_LOG:
-            raise no_log(run)
-        return await self._store.history(run_id, after_seq, limit)
 
     async def delete(self, run_id: str) -> None:
         """Forget a run that is over, with its artifacts. Raises NotFound, or InvalidState."""

@@ -106,6 +106,16 @@ async def merged_runs(near: Store, far: Store, newer: Collection[str], query: Ru
     return Page(found, urlsafe_b64encode(text).decode().rstrip("="))
 
 
+async def whole_page(store: Store, query: RunQuery) -> Page:
+    """A page as long as its limit, or all there is: a store may give it in pieces."""
+    page = await store.runs(query)
+    while page.cursor and len(page.runs) < query.limit:
+        left = query.limit - len(page.runs)
+        more = await store.runs(replace(query, after=page.cursor, limit=left))
+        page = Page(page.runs + more.runs, more.cursor)
+    return page
+
+
 def _comes_first(a: RunRow, b: RunRow, newest_first: bool) -> bool:
     return ((a.created_at, a.run_id) > (b.created_at, b.run_id)) is newest_first
 

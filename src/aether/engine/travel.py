@@ -1,17 +1,19 @@
-"""Time travel, the half that reads: a run as it stood after any of its decisions.
+"""Looking at runs: which there are, and time travel: a run as it stood after any of its decisions.
 
-In: a store that keeps the action log. Out: rows, folded from the log, and what people see of them.
-Never: a write, a decision, or a guess: where the log does not reach, a problem says so.
+In: a store, for the past one that keeps the action log. Out: pages; rows, folded from the
+log, and what people see of them. Never: a write, a decision, or a guess: where the log does not
+reach, a problem says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from ..errors import InvalidState, NotFound, NotSupported, Problem
-from ..ports import Difference, Execution, LogEntry, Step, Store
-from ..record import ACTION_LOG, RunRow, RunRows, apply, decode_changes
+from ..ports import Difference, Execution, LogEntry, Page, RunQuery, Step, Store
+from ..record import ACTION_LOG, Instant, RunRow, RunRows, apply, decode_changes
 from .comparison import compare
+from .merged import whole_page
 from .runs import Runs
 from .sentences import step_of
 from .view import execution_of
@@ -19,11 +21,53 @@ from .view import execution_of
 _PAGE = 1000
 
 
+_BOOKMARKS = 4
+
+
+class Fold:
+    """A run as it stood after decision `seq`, on the way through its log."""
+
+    __slots__ = ("rows", "seq")
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.rows: RunRows | None = None
+
+    def take(self, entry: LogEntry) -> None:
+        for change in decode_changes(entry.body):
+            self.rows = apply(self.rows, change)
+        self.seq = entry.seq
+
+    def tell(self, entry: LogEntry) -> Step:
+        self.rows, step = step_of(self.rows, entry, decode_changes(entry.body))
+        self.seq = entry.seq
+        return step
+
+
 class Travel:
-    """The calls of `Engine` about a run's past; `Engine` sets these members."""
+    """The calls of `Engine` that look at runs; `Engine` sets these members."""
 
     _store: Store
     _runs: Runs
+
+    def __init__(self) -> None:
+        self._bookmarks: dict[tuple[str, Instant, int], Fold] = {}
+
+    async def list(self, query: RunQuery | None = None) -> Page:
+        """Runs, newest first, without their tasks and values. A page is as long as its limit, or the last."""
+        return await whole_page(self._store, query or RunQuery())
+
+    async def history(
+        self, run_id: str, after_seq: int = 0, limit: int = 1000
+    ) -> Sequence[LogEntry]:
+        """The decisions of a run, where the store keeps them. Raises NotFound, and `no-log` for a run of
+        another tier than `state-action-log`."""
+        run = await self._store.run(run_id)
+        if run is None:
+            raise _no_run(run_id)
+        if run.tier != ACTION_LOG:
+            raise no_log(run)
+        return await self._store.history(run_id, after_seq, limit)
 
     async def at(self, run_id: str, seq: int) -> Execution:
         """The run as it stood after its decision number `seq`; `get` shows the last one's number.
@@ -33,12 +77,18 @@ class Travel:
         await self._runs.write_now(run_id)
         return execution_of(await rows_at(self._store, run_id, seq), served=None)
 
-    async def log(self, run_id: str, after: int = 0, limit: int = 1000) -> list[Step]:
+    async def log(self, run_id: str, after: int = 0, limit: int = 1000) -> Sequence[Step]:
         """The decisions behind number `after`, at most `limit`, in sentences. Raises NotFound and
-        `no-log`. Each call reads the log from its beginning."""
+        `no-log`. A call that goes on where one of the last few ended reads only what is new; any other
+        reads the log from its beginning."""
         await self._runs.write_now(run_id)
-        last = after + max(limit, 0)
-        return [step async for step in steps(self._store, run_id, after, last)]
+        run = await _logged_run(self._store, run_id)
+        fold = self._bookmarks.pop((run_id, run.created_at, after), None) or Fold()
+        told = [step async for step in _told(self._store, run, fold, after, after + max(limit, 0))]
+        self._bookmarks[run_id, run.created_at, fold.seq] = fold
+        if len(self._bookmarks) > _BOOKMARKS:
+            del self._bookmarks[next(iter(self._bookmarks))]
+        return told
 
     async def diff(
         self, a: str, b: str, at_a: int | None = None, at_b: int | None = None
@@ -63,12 +113,11 @@ async def rows_at(store: Store, run_id: str, seq: int | None) -> RunRows:
     run = await _logged_run(store, run_id)
     if not 1 <= seq <= run.seq:
         raise _no_step(run, seq)
-    rows: RunRows | None = None
+    fold = Fold()
     async for entry in _entries(store, run, seq):
-        for change in decode_changes(entry.body):
-            rows = apply(rows, change)
-    assert rows is not None, "a log that reaches from the first step to `seq` creates the run"
-    return rows
+        fold.take(entry)
+    assert fold.rows is not None, "a log that reaches from the first step to `seq` creates the run"
+    return fold.rows
 
 
 async def steps(
@@ -77,16 +126,19 @@ async def steps(
     """The decisions behind `after`, up to `last`, one by one. Earlier ones are read, not told: a
     sentence needs the names and phases that they left behind."""
     run = await _logged_run(store, run_id)
-    last = run.seq if last is None else min(last, run.seq)
-    rows: RunRows | None = None
-    async for entry in _entries(store, run, last):
-        changes = decode_changes(entry.body)
+    async for step in _told(store, run, Fold(), after, run.seq if last is None else last):
+        yield step
+
+
+async def _told(
+    store: Store, run: RunRow, fold: Fold, after: int, last: int
+) -> AsyncIterator[Step]:
+    """The decisions behind `after`, read from where `fold` stands, which goes along."""
+    async for entry in _entries(store, run, min(last, run.seq), fold.seq):
         if entry.seq > after:
-            rows, step = step_of(rows, entry, changes)
-            yield step
+            yield fold.tell(entry)
         else:
-            for change in changes:
-                rows = apply(rows, change)
+            fold.take(entry)
 
 
 async def log_entries(store: Store, run_id: str, last: int | None = None) -> list[LogEntry]:
@@ -97,10 +149,9 @@ async def log_entries(store: Store, run_id: str, last: int | None = None) -> lis
     return [entry async for entry in _entries(store, run, run.seq if last is None else last)]
 
 
-async def _entries(store: Store, run: RunRow, last: int) -> AsyncIterator[LogEntry]:
-    """The log of a run from its first decision to number `last`: the one place that knows where the
+async def _entries(store: Store, run: RunRow, last: int, seq: int = 0) -> AsyncIterator[LogEntry]:
+    """The log of a run behind decision `seq` to number `last`: the one place that knows where the
     entries of a run lie. Raises `log-incomplete` when one is missing."""
-    seq = 0
     while seq < last:
         page = await store.history(run.run_id, seq, min(_PAGE, last - seq))
         for entry in page:

@@ -154,6 +154,26 @@ def test_a_run_is_named_by_id_by_the_beginning_of_its_id_or_as_the_last(shell: S
     assert shell.json("status", "last")["runID"] == "ask"
 
 
+def test_a_run_is_found_by_the_beginning_of_its_id_among_any_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fill() -> None:
+        store = SqliteStore(tmp_path / "a.db", durability="normal")
+        await store.open()
+        await committed(store, creating(a_run("needle-1", created_at=1)))
+        await store.commit(
+            [creating(a_run(f"hay-{number}", created_at=2 + number)) for number in range(12_000)]
+        )
+        await store.close()
+
+    asyncio.run(fill())
+    shell = Shell(f"sqlite:///{tmp_path}/a.db", capsys)
+    assert shell.json("status", "nee")["runID"] == "needle-1"
+    assert [run["runID"] for run in shell.json("list", "--text", "NEEDLE")["runs"]] == ["needle-1"]
+    shell("status", "hay", code=exits.INVALID)
+    assert "several ids begin with 'hay'" in shell.err
+
+
 def test_names_that_fit_no_run_or_several_are_refused(shell: Shell) -> None:
     shell("status", "zoe", code=exits.NOT_FOUND)
     assert "error[run-not-found]: there is no run 'zoe'" in shell.err

@@ -230,6 +230,31 @@ async def test_log_names_hooks_and_the_task_they_belong_to():
         assert "hook onSuccess of main/first: fired" in told
 
 
+async def test_log_goes_on_where_it_ended_without_reading_what_it_has_read(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async with World() as world:
+        run_id = await a_retried_run(world)
+        whole = await world.engine.log(run_id)
+        asked = []
+        history = world.store.history
+
+        async def counted(run_id: str, after_seq: int = 0, limit: int = 1000):
+            page = await history(run_id, after_seq, limit)
+            asked.extend(entry.seq for entry in page)
+            return page
+
+        monkeypatch.setattr(world.store, "history", counted)
+        pages = []
+        while page := await world.engine.log(run_id, after=len(pages), limit=2):
+            pages += page
+        assert pages == whole
+        assert asked == [step.seq for step in whole]
+        asked.clear()
+        assert await world.engine.log(run_id, after=3, limit=1) == whole[3:4]
+        assert asked == [1, 2, 3, 4], "nobody has ended there: it is read from the beginning"
+
+
 async def test_log_is_read_in_pages_that_need_not_begin_at_the_first_step():
     async with World() as world:
         run_id = await a_retried_run(world)
