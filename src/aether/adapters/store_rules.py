@@ -6,7 +6,7 @@ In: commits, queries, rows. Out: reasons, cursors, verdicts. Never: rows written
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import msgspec
 
@@ -90,9 +90,16 @@ def matches(row: RunRow, query: RunQuery) -> bool:
         and row.run_id.startswith(query.id_prefix)
         and _is_within(row.created_at, query.created_from, query.created_to)
         and _is_within(row.finished_at, query.finished_from, query.finished_to)
-        and (not query.labels or query.labels.items() <= (row.labels or {}).items())
+        and (not query.labels or _bears(row, query.labels))
         and (not query.text or _says(row, query.text.casefold()))
     )
+
+
+def _bears(row: RunRow, labels: Mapping[str, str]) -> bool:
+    found = row.labels or {}
+    if row.attributes:
+        found = {**row.attributes, **found} if found else row.attributes
+    return labels.items() <= found.items()
 
 
 def _is_within(at: Instant | None, start: Instant | None, end: Instant | None) -> bool:
@@ -102,7 +109,13 @@ def _is_within(at: Instant | None, start: Instant | None, end: Instant | None) -
 
 
 def _says(row: RunRow, folded: str) -> bool:
-    told = (row.run_id, row.name, row.message, *(row.labels or {}).values())
+    told = (
+        row.run_id,
+        row.name,
+        row.message,
+        *(row.labels or {}).values(),
+        *(row.attributes or {}).values(),
+    )
     return any(folded in each.casefold() for each in told)
 
 

@@ -19,6 +19,18 @@ Instant = int
 Token = int
 
 
+class Origin(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, gc=False):
+    """Where a fork comes from: another run, as it stood after its decision `seq`."""
+
+    run_id: str
+    seq: int
+    root: str  # the run with which this line of forks began
+    kind: str = "fork"  # or "retry"
+    task: str = ""  # the task run that it begins from, as people read it
+    # What makes that task run the same one in the fork (parent, scope, task name), where it is given inputs.
+    place: tuple[int | None, str, str] | None = None
+
+
 class RunRow(msgspec.Struct, kw_only=True, tag="run+", omit_defaults=True, gc=False):
     """One workflow run. What stands above `phase` never changes after creation."""
 
@@ -31,8 +43,11 @@ class RunRow(msgspec.Struct, kw_only=True, tag="run+", omit_defaults=True, gc=Fa
     labels: dict[str, str] | None = None
     cron_id: str = ""
     fire_at: Instant | None = None  # the instant a cron meant, which is not when it got round to it
+    parent: str = ""  # the task run of another run that waits for this one
     created_at: Instant
     tier: str = ACTION_LOG  # how much of the run outlives its process: one of TIERS
+    origin: Origin | None = None  # of a fork
+    given: bytes | None = None  # inputs for the task run at `origin.place`, as encoded NamedValues
     phase: Phase = Phase.CREATED
     message: str = ""
     outputs: bytes | None = None
@@ -45,12 +60,21 @@ class RunRow(msgspec.Struct, kw_only=True, tag="run+", omit_defaults=True, gc=Fa
     total: int = 0  # task runs that exist, containers included; also the next ordinal
     done: int = 0  # of these, the terminal ones
     warnings: tuple[str, ...] = ()
+    status: bytes | None = None  # what a function says of itself: a JSON object
+    attributes: dict[str, str] | None = None  # found like labels, and may change
     epoch: int = 1
+    owner: int = 0  # the session that decides for it, as of its last decision; 0 is none
     seq: int = 0  # decisions committed so far
     decided_at: Instant = 0  # when the last of them was made: time in a run never goes back
     head: bytes = b""  # hash of the last log entry, where a log is kept
     signature: bytes = b""  # of run id, seq and head, where the engine has a key
+    claimed: int = 0  # the session that has claimed it since, until it decides
     token: Token = 0  # the store's; nobody else reads meaning into it
+
+    @property
+    def held_by(self) -> int:
+        """The session whose engine may decide for this run, if that session stands."""
+        return self.claimed or self.owner
 
 
 class RunPatch(msgspec.Struct, kw_only=True, tag="run~", omit_defaults=True, gc=False):
@@ -66,7 +90,10 @@ class RunPatch(msgspec.Struct, kw_only=True, tag="run~", omit_defaults=True, gc=
     total: int | UnsetType = UNSET
     done: int | UnsetType = UNSET
     warnings: tuple[str, ...] | UnsetType = UNSET
+    status: bytes | None | UnsetType = UNSET
+    attributes: dict[str, str] | None | UnsetType = UNSET
     epoch: int | UnsetType = UNSET
+    owner: int | UnsetType = UNSET
     seq: int | UnsetType = UNSET
     decided_at: Instant | UnsetType = UNSET
     head: bytes | UnsetType = UNSET
@@ -85,6 +112,7 @@ class TaskRow(msgspec.Struct, kw_only=True, tag="task+", omit_defaults=True, gc=
     kind: str = "task"
     executor: str = ""
     index: int = 0  # the node's place in its DAG, or the iteration
+    options: bytes | None = None  # an encoded ActivityOptions or ChildOptions
     created_at: Instant
     phase: Phase = Phase.CREATED
     message: str = ""
@@ -106,6 +134,9 @@ class TaskRow(msgspec.Struct, kw_only=True, tag="task+", omit_defaults=True, gc=
     items: bytes | None = None  # what `itemsFrom` gave: a JSON array, kept so that it never changes
     artifacts_in: bytes | None = None  # JSON: name to {type, config, archive}
     artifacts_out: bytes | None = None
+    order: int = 0  # of an answer, or of a step among the answers: see ports.Journal
+    beat_by: Instant | None = None  # when its worker's next heartbeat is overdue
+    details: bytes | None = None  # what the last heartbeat told: encoded NamedValues
 
 
 class TaskPatch(msgspec.Struct, tag="task~", omit_defaults=True, gc=False):
@@ -130,6 +161,9 @@ class TaskPatch(msgspec.Struct, tag="task~", omit_defaults=True, gc=False):
     items: bytes | None | UnsetType = UNSET
     artifacts_in: bytes | None | UnsetType = UNSET
     artifacts_out: bytes | None | UnsetType = UNSET
+    order: int | UnsetType = UNSET
+    beat_by: Instant | None | UnsetType = UNSET
+    details: bytes | None | UnsetType = UNSET
 
 
 class HookRow(msgspec.Struct, kw_only=True, tag="hook+", omit_defaults=True, gc=False):
@@ -168,7 +202,14 @@ class HookPatch(msgspec.Struct, kw_only=True, tag="hook~", omit_defaults=True, g
     finished_at: Instant | None | UnsetType = UNSET
 
 
-Change = RunRow | RunPatch | TaskRow | TaskPatch | HookRow | HookPatch
+class Cut(msgspec.Struct, tag="cut", gc=False):
+    """What a fork keeps of its origin: task runs from a first to a last ordinal, counted anew in their
+    order, and no hooks. The fork's own RunRow follows."""
+
+    tasks: tuple[tuple[int, int], ...]
+
+
+Change = RunRow | RunPatch | TaskRow | TaskPatch | HookRow | HookPatch | Cut
 
 
 class RunRows(msgspec.Struct):

@@ -274,6 +274,26 @@ class ReadingPromises(StoreSuite):
         await committed(store, creating(a_run("e", created_at=START + 9)))
         assert await listed_ids(store, RunQuery(labels={"team": "etl"})) == ["b", "a"]
 
+    async def test_runs_are_found_by_their_attributes_as_they_are_now(self) -> None:
+        store = await self.opened()
+        token = await committed(store, creating(a_run("a", labels={"team": "etl"})))
+        stage = RunPatch(attributes={"stage": "one", "team": "web"})
+        token = await committed(store, changing("a", token, stage))
+        assert await listed_ids(store, RunQuery(labels={"stage": "one"})) == ["a"]
+        assert await listed_ids(store, RunQuery(labels={"team": "etl", "stage": "one"})) == ["a"]
+        assert (
+            await listed_ids(store, RunQuery(labels={"team": "web"})) == []
+        )  # a label counts first
+        token = await committed(store, changing("a", token, RunPatch(attributes={"stage": "two"})))
+        assert await listed_ids(store, RunQuery(labels={"stage": "one"})) == []
+        assert await listed_ids(store, RunQuery(labels={"stage": "two"})) == ["a"]
+        assert await listed_ids(store, RunQuery(labels={"team": "etl"})) == ["a"]
+        assert await listed_ids(store, RunQuery(text="TWO")) == ["a"]
+        await committed(store, creating(a_run("b", attributes={"stage": "two"})))
+        assert sorted(await listed_ids(store, RunQuery(labels={"stage": "two"}))) == ["a", "b"]
+        await store.delete("a")
+        assert await listed_ids(store, RunQuery(labels={"stage": "two"})) == ["b"]
+
     async def test_labels_of_any_text_are_kept_and_found(self) -> None:
         store = await self.opened()
         long = "x" * 5_000

@@ -28,6 +28,9 @@ FULL_RUN = a_run(
     variables=b'{"system":{}}',
     labels={"tier": "gold"},
     cron_id="cron",
+    parent="mother.3",
+    status=b"{}",
+    attributes={"stage": "two"},
     fire_at=START - 5,
     tier="snapshot",
     phase=Phase.RUNNING,
@@ -43,6 +46,7 @@ FULL_RUN = a_run(
     done=2,
     warnings=("one", "two"),
     epoch=4,
+    owner=6,
     seq=5,
     head=b"head",
     decided_at=44,
@@ -77,6 +81,10 @@ FULL_TASK = a_task(
     items=b"[1]",
     artifacts_in=b"{}",
     artifacts_out=b"[]",
+    options=b"{}",
+    order=5,
+    beat_by=START + 6,
+    details=b"[3]",
 )
 FULL_HOOK = a_hook(
     0,
@@ -118,6 +126,8 @@ def run_patches() -> Iterable[RunPatch]:
         RunPatch(
             total=9, done=8, warnings=(), epoch=2, seq=77, head=b"h", signature=b"s", decided_at=3
         ),
+        RunPatch(owner=8, status=None, attributes=None),
+        RunPatch(status=b'{"a":1}', attributes={"stage": "three"}),
         RunPatch(outputs=b"[9]", due_at=1, warnings=("three",)),
     ]
 
@@ -130,6 +140,7 @@ def task_patches() -> Iterable[TaskPatch]:
         TaskPatch(0, ready_at=None, started_at=None, finished_at=None, deadline_at=None),
         TaskPatch(0, retry_at=None, omitted=(), items=None),
         TaskPatch(0, artifacts_in=None, artifacts_out=None),
+        TaskPatch(0, order=9, beat_by=None, details=None),
         TaskPatch(0, outputs=b"[9]", code=0, retry_at=4),
     ]
 
@@ -151,6 +162,9 @@ def full_run() -> RunRecord:
         variables=b"{}",
         labels={"tier": "gold"},
         cron_id="cron",
+        parent="mother.3",
+        status=b"{}",
+        attributes={"stage": "two"},
         fire_at=START,
         tier="snapshot",
         phase=Phase.RUNNING,
@@ -166,6 +180,7 @@ def full_run() -> RunRecord:
         done=2,
         warnings=("one",),
         epoch=4,
+        owner=6,
         seq=5,
         head=b"head",
         decided_at=44,
@@ -204,4 +219,8 @@ def full_task() -> TaskRecord:
         items=b"[]",
         artifacts_in=b"{}",
         artifacts_out=b"{}",
+        options=b"{}",
+        order=5,
+        beat_by=6,
+        details=b"[3]",
     )

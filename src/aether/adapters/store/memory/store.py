@@ -8,6 +8,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from copy import copy
+from heapq import merge
+
+from msgspec import UNSET
 
 from ....ports import (
     Commit,
@@ -32,8 +35,10 @@ from ....record import (
 )
 from ...listings import Gathering
 from ...store_rules import Place, place, refusal
+from .cluster import Sharing
 from .definitions import Definitions
 from .order import SortedKeys
+from .payloads import KeptPayloads
 
 _CONFLICT = Conflict()
 _NONE: dict[int, HookRow] = {}
@@ -83,17 +88,19 @@ class _Document:
         self.runs = 0
 
 
-class MemoryStore(Definitions):
-    """A Store that lasts as long as the object. It keeps the log only with `history=True`."""
+class MemoryStore(Definitions, Sharing, KeptPayloads):
+    """A Store that lasts as long as the object. It keeps the log only with `history=True`, and serves
+    several engines at once only with `shared=True`; its time then is what they tell it."""
 
-    def __init__(self, history: bool = False) -> None:
-        super().__init__()
+    def __init__(self, history: bool = False, shared: bool = False) -> None:
+        Definitions.__init__(self)
+        Sharing.__init__(self, shared)
+        KeptPayloads.__init__(self)
         self._keeps_log = history
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, _Run] = {}  # type: ignore[assignment]  # what the other base sees of them
         self._documents: dict[bytes, _Document] = {}
         self._created: SortedKeys[Place] = SortedKeys()
         self._by_cron: dict[str, SortedKeys[Place]] = {}
-        self._unfinished: SortedKeys[str] = SortedKeys()
 
     @property
     def concurrency(self) -> int:
@@ -116,6 +123,8 @@ class MemoryStore(Definitions):
         run = self._runs.get(commit.run_id)
         if commit.expected != (None if run is None else run.row.token):
             return _CONFLICT
+        if commit.consumed and not self._inboxes.all_wait(commit.run_id, commit.consumed):
+            return _CONFLICT
         if run is None:
             if reason := refusal(commit, (), (), self._documents):
                 return Refusal(reason)
@@ -124,6 +133,9 @@ class MemoryStore(Definitions):
             if reason := refusal(commit, run.tasks, run.hooks, self._documents):
                 return Refusal(reason)
             assert isinstance(commit.run, RunPatch), "refusal() lets no row replace a run"
+            if commit.run.owner is not UNSET:
+                self._not_open(commit.run_id, run.row.held_by)
+                run.row.claimed = 0
             patch_run(run.row, commit.run)
         self._last_token += 1
         row = run.row
@@ -135,15 +147,18 @@ class MemoryStore(Definitions):
             if run.log is None:
                 run.log = []
             run.log.append(copy(commit.log))
-        if row.phase.is_terminal and not run.open_hooks:
-            self._unfinished.discard(row.run_id)
-        else:
-            self._unfinished.add(row.run_id)
+        if commit.payloads:
+            self._bring(row.run_id, commit.payloads)
+        if commit.consumed:
+            self._inboxes.consume(row.run_id, commit.consumed)
+        is_open = not row.phase.is_terminal or run.open_hooks > 0
+        self._set_open(row.run_id, row.claimed or row.owner, is_open)
         return Committed(row.token)
 
     def _create(self, commit: Commit) -> _Run:
         assert isinstance(commit.run, RunRow), "refusal() lets no patch create a run"
         row = _copy_run(commit.run)
+        row.claimed = 0
         run = self._runs[row.run_id] = _Run(row)
         where = place(row)
         self._created.add(where)
@@ -179,10 +194,12 @@ class MemoryStore(Definitions):
 
     async def unfinished(self, after: str = "", limit: int = 256) -> Sequence[DueRun]:
         found: list[DueRun] = []
-        for run_id in self._unfinished.behind(after or None):
+        keys = [keys.behind(after or None) for keys in self._open.values()]
+        for run_id in merge(*keys) if len(keys) > 1 else keys[0] if keys else ():
             if len(found) >= limit:
                 break
-            found.append(DueRun(run_id, self._runs[run_id].row.due_at))
+            row = self._runs[run_id].row
+            found.append(DueRun(run_id, row.due_at, row.held_by))
         return found
 
     async def runs(self, query: RunQuery) -> Page:
@@ -212,7 +229,9 @@ class MemoryStore(Definitions):
             return False
         where = place(run.row)
         self._created.discard(where)
-        self._unfinished.discard(run_id)
+        self._let_go(run_id)
+        self._not_open(run_id, run.row.held_by)
+        self._inboxes.delete(run_id)
         if cron_id := run.row.cron_id:
             self._by_cron[cron_id].discard(where)
             if not self._by_cron[cron_id]:
@@ -228,4 +247,6 @@ def _copy_run(row: RunRow) -> RunRow:
     new = copy(row)
     if new.labels is not None:
         new.labels = dict(new.labels)
+    if new.attributes is not None:
+        new.attributes = dict(new.attributes)
     return new

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ....record import RunRow
+from ....record import Instant, RunRow
 from ...listings import label_terms
 from .held import Prepared, Written, encode
 
@@ -29,7 +29,7 @@ class Batch:
         self._hook_numbers: list[int] = []
         self._hook_bodies: list[bytes] = []
         self._log_numbers: list[int] = []
-        self._label_numbers: list[int] = []
+        self._label_numbers: list[int | None] = []
         self._label_texts: list[str] = []
         self._log_bodies: list[bytes] = []
 
@@ -64,14 +64,17 @@ class Batch:
             document = self._place(run.document, commit.document, with_text)
             self._texts += (commit.run_id, phase, run.name, run.namespace, run.cron_id)
             self._run_numbers += (None, prepared.open, prepared.due_at, run.created_at, document)
+            self._run_numbers.append(run.owner)
             self._run_bodies += (encode(run), changes)
-            for terms in label_terms(run.labels) if run.labels else ():
-                self._label_numbers += (len(self._texts) // 5, run.created_at)
-                self._label_texts += (commit.run_id, *terms)
+            self._add_labels(commit.run_id, run.created_at, run.labels)
+            self._add_labels(commit.run_id, run.created_at, run.attributes)
         else:
             self._texts += (commit.run_id, phase, "", "", "")
             self._run_numbers += (commit.expected, prepared.open, prepared.due_at, None, None)
+            self._run_numbers.append(run.owner if isinstance(run.owner, int) else None)
             self._run_bodies += (None, changes)
+            if isinstance(run.attributes, dict):
+                self._add_labels(commit.run_id, None, run.attributes)
         place = len(self._texts) // 5
         for ordinal, written in prepared.tasks.items():
             self._task_numbers += (place, ordinal)
@@ -82,6 +85,15 @@ class Batch:
         if with_log and commit.log is not None:
             self._log_numbers += (place, commit.log.seq, commit.log.at)
             self._log_bodies.append(commit.log.body)
+
+    def _add_labels(
+        self, run_id: str, created_at: Instant | None, labels: Mapping[str, str] | None
+    ) -> None:
+        """Of the run added last. Attributes that change leave their old terms in the index, where they
+        find a run that does not match any more."""
+        for terms in label_terms(labels) if labels else ():
+            self._label_numbers += (len(self._texts) // 5, created_at)
+            self._label_texts += (run_id, *terms)
 
     def _place(self, digest: bytes, given: tuple[bytes, bytes] | None, with_text: bool) -> int:
         """Where the document of a new run stands, counted from 1."""

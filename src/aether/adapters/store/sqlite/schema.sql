@@ -12,7 +12,8 @@ CREATE TABLE migration (
 CREATE TABLE opening (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL) STRICT;
 INSERT INTO opening VALUES (1, 0);
 
--- What is asked for stands in columns; `body` is the whole row. `open` is 1 while somebody must look.
+-- What is asked for stands in columns; `body` is the whole row. `open` is 1 while somebody must look,
+-- `owner` the session whose engine does.
 CREATE TABLE run (
     number INTEGER PRIMARY KEY,
     run_id TEXT NOT NULL,
@@ -23,6 +24,7 @@ CREATE TABLE run (
     document BLOB NOT NULL,
     phase TEXT NOT NULL,
     open INTEGER NOT NULL,
+    owner INTEGER NOT NULL,
     due_at INTEGER,
     token INTEGER NOT NULL,
     large INTEGER NOT NULL,
@@ -32,11 +34,11 @@ CREATE UNIQUE INDEX run_by_id ON run (run_id);
 CREATE INDEX run_by_creation ON run (created_at, run_id);
 CREATE INDEX run_by_cron ON run (cron_id, created_at, run_id) WHERE cron_id <> '';
 CREATE INDEX run_by_name ON run (name, created_at, run_id);
-CREATE INDEX run_open ON run (run_id) WHERE open = 1;
+CREATE INDEX run_open ON run (owner, run_id) WHERE open = 1;
 CREATE INDEX run_unsuccessful ON run (phase, created_at, run_id)
     WHERE phase IN ('Failed', 'Error', 'Timeout', 'Cancelled');
 
--- The labels of runs, which never change: what is asked for by label is found in the order of listings.
+-- The labels and attributes of runs: what is asked for by label is found in the order of listings.
 CREATE TABLE run_label (
     label TEXT NOT NULL,
     value TEXT NOT NULL,
@@ -56,6 +58,18 @@ CREATE TABLE task (
     body BLOB NOT NULL,
     PRIMARY KEY (run, ordinal)
 ) STRICT, WITHOUT ROWID;
+
+-- What others have to say to the engine that owns a run; `answer` is null while it waits.
+CREATE TABLE message (
+    number INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    body BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    answer BLOB,
+    UNIQUE (run, key)
+) STRICT;
+CREATE INDEX message_waiting ON message (number) WHERE answer IS NULL;
 
 CREATE TABLE hook (
     run INTEGER NOT NULL,
@@ -105,3 +119,26 @@ CREATE TABLE executor_schema (
     schema BLOB NOT NULL,
     PRIMARY KEY (worker_id, type)
 ) STRICT, WITHOUT ROWID;
+
+-- Large values of all runs, each once. `data` is opaque: compressed, and sealed if there is a key.
+CREATE TABLE payload (
+    number INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL UNIQUE,
+    data BLOB NOT NULL
+) STRICT;
+
+-- Which runs brought them, each for as long as it exists.
+CREATE TABLE payload_use (
+    run INTEGER NOT NULL,
+    payload INTEGER NOT NULL,
+    PRIMARY KEY (run, payload)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX payload_by_use ON payload_use (payload);
+
+-- Those that somebody brought who was deleted since: to be looked at, and deleted if he was the last.
+CREATE TABLE payload_loose (payload INTEGER PRIMARY KEY) STRICT;
+CREATE TRIGGER run_lets_go AFTER DELETE ON run BEGIN
+    INSERT INTO payload_loose SELECT payload FROM payload_use WHERE run = old.number
+        ON CONFLICT DO NOTHING;
+    DELETE FROM payload_use WHERE run = old.number;
+END;

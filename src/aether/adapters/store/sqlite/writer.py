@@ -25,6 +25,7 @@ from ....ports import (
     Committed,
     Conflict,
     Consumed,
+    Payload,
     Refusal,
 )
 from ....record import (
@@ -40,6 +41,7 @@ from ....record import (
 from ...listings import label_terms
 from ...store_rules import refusal
 from .faults import commit_failure, translated
+from .payloads import PayloadWriter
 from .rows import LARGE, Held, Kept, decode_hook, decode_run, decode_task, encode
 from .sql import for_rows, statements
 
@@ -65,6 +67,7 @@ class Writer:
             self._last_token: int = self._ask("count_opening")[0] << _TOKENS_OF_AN_OPENING
         self._kept: dict[str, Kept] = {}
         self._documents = _Documents(db)
+        self.payloads = PayloadWriter(db)
         self._written = 0
         self._clear()
 
@@ -85,6 +88,8 @@ class Writer:
         self._tasks: dict[tuple[int, int], tuple[Kept, TaskRow]] = {}
         self._hooks: dict[tuple[int, int], HookRow] = {}
         self._log: list[Any] = []
+        self._labels: list[Any] = []  # to be added to the index of listings
+        self._payloads: list[tuple[int, Sequence[Payload]]] = []
 
     # Transactions
 
@@ -112,7 +117,8 @@ class Writer:
         if found is None:
             return False
         number, digest, created_at, body = found
-        for terms in label_terms(decode_run(body).labels):
+        row = decode_run(body)
+        for terms in {*label_terms(row.labels), *label_terms(row.attributes)}:
             self._db.execute(_SQL["delete_label"], (*terms, created_at, run_id))
         for name in ("delete_input", "delete_tasks", "delete_hooks", "delete_log"):
             self._db.execute(_SQL[name], (number,))
@@ -154,6 +160,8 @@ class Writer:
                 self._moved[kept.number] = kept
         if (log := commit.log) is not None and self._keeps_log:
             self._log += (kept.number, log.seq, log.at, log.body)
+        if commit.payloads:
+            self._payloads.append((kept.number, commit.payloads))
         for consumed in commit.consumed:
             values = (consumed.answer, kept.number, consumed.key)
             self._db.execute(_CLUSTER["consume"], values)
@@ -223,6 +231,8 @@ class Writer:
         row.claimed = 0
         if row.labels is not None:
             row.labels = dict(row.labels)
+        if row.attributes is not None:
+            row.attributes = dict(row.attributes)
         self._last_run += 1
         kept = self._keep(self._last_run, row, 0)
         self._new.append(kept)
@@ -242,11 +252,29 @@ class Writer:
         if commit.run.owner is not UNSET:
             row.claimed = 0
             self._owned[kept.number] = kept
+        attributes = row.attributes
         patch_run(row, commit.run)
+        if row.attributes is not attributes:
+            self._index_attributes(kept, attributes)
         if row.phase is phase and row.due_at == due_at:
             self._touched[kept.number] = kept
         else:
             self._moved[kept.number] = kept
+
+    def _index_attributes(self, kept: Kept, before: dict[str, str] | None) -> None:
+        """Attributes are found as labels are, and may change."""
+        row = kept.row
+        if row.attributes is not None:
+            row.attributes = dict(row.attributes)
+        terms = set(label_terms(row.attributes))
+        stale = set(label_terms(before)) - terms - set(label_terms(row.labels))
+        for term in sorted(stale):
+            self._db.execute(_SQL["delete_label"], (*term, row.created_at, row.run_id))
+        self._labels += [
+            value
+            for term in sorted(terms)
+            for value in (*term, row.created_at, row.run_id, kept.number)
+        ]
 
     def _take_tasks(self, kept: Kept, commit: Commit) -> None:
         number, tasks, written = kept.number, kept.tasks, self._tasks
@@ -292,17 +320,19 @@ class Writer:
             self._put("put_hooks", rows, 4)
         if self._log:
             self._put("add_log", self._log, 4)
+        for run, payloads in self._payloads:
+            self.payloads.bring(run, payloads)
         self._shrink()
         self._clear()
 
     def _flush_runs(self) -> None:
         new = {kept.number for kept in self._new} if self._new else ()
         rows: list[Any] = []
-        labels: list[Any] = []
+        labels = self._labels
         for kept in self._new:
             row = kept.row
-            if row.labels:
-                for terms in label_terms(row.labels):
+            if row.labels or row.attributes:
+                for terms in {*label_terms(row.labels), *label_terms(row.attributes)}:
                     labels += (*terms, row.created_at, row.run_id, kept.number)
             rows += (kept.number, row.run_id, row.name, row.namespace, row.cron_id)
             rows += (row.created_at, row.document, _text(row.phase), int(kept.is_open))

@@ -25,18 +25,19 @@ CREATE TABLE run (
     due_at bigint,
     token bigint NOT NULL,
     body bytea NOT NULL,
-    changes bytea NOT NULL
+    changes bytea NOT NULL,
+    owner bigint NOT NULL -- the session whose engine looks
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX run_by_id ON run (run_id);
 CREATE INDEX run_by_creation ON run (created_at, run_id);
 CREATE INDEX run_by_document ON run (document);
 CREATE INDEX run_by_cron ON run (cron_id, created_at, run_id) WHERE cron_id <> '';
 CREATE INDEX run_by_name ON run (name, created_at, run_id);
-CREATE INDEX run_open ON run (run_id) WHERE open;
+CREATE INDEX run_open ON run (owner, run_id) WHERE open;
 CREATE INDEX run_unsuccessful ON run (phase, created_at, run_id)
     WHERE phase IN ('Failed', 'Error', 'Timeout', 'Cancelled');
 
--- The labels of runs, which never change: what is asked for by label is found in the order of listings.
+-- The labels and attributes of runs: what is asked for by label is found in the order of listings.
 CREATE TABLE run_label (
     label text COLLATE "C" NOT NULL,
     value text COLLATE "C" NOT NULL,
@@ -72,6 +73,25 @@ CREATE TABLE log (
 );
 CREATE INDEX log_by_run ON log (run, seq);
 
+-- Engines that stand. A session that is over has no row.
+CREATE TABLE session (
+    number bigint PRIMARY KEY,
+    name text NOT NULL,
+    ends_at bigint NOT NULL
+);
+
+-- What others have to say to the engine that owns a run; `answer` is null while it waits.
+CREATE TABLE message (
+    number bigint GENERATED ALWAYS AS IDENTITY,
+    run bigint NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    body bytea NOT NULL,
+    at bigint NOT NULL,
+    answer bytea,
+    PRIMARY KEY (run, key)
+);
+CREATE INDEX message_waiting ON message (number) WHERE answer IS NULL;
+
 CREATE TABLE cron (
     cron_id text COLLATE "C" PRIMARY KEY,
     created_at bigint NOT NULL,
@@ -105,9 +125,10 @@ $$;
 -- decode many parameters takes longer than to look into long ones, so there are three, laid out by
 -- `batch.py` one section after the other:
 --   numbers  how many documents, runs, tasks, hooks, log entries and labels there are; then
---            a run: expected token or null, is it open, due, created, place of its document or null
+--            a run: expected token or null, is it open, due, created, place of its document or null,
+--            owner or null
 --            a task: place of its run, ordinal      a hook: place of its run, number, is it open
---            a log entry: place of its run, seq, instant     a label: place of its new run, created
+--            a log entry: place of its run, seq, instant     a label: place of its run, created or null
 --   texts    a run: id, phase, name, namespace, cron id; the last three of a new run only
 --            a label: id of its run, name, value
 --   bodies   a document: digest, text or null       a run, a task, a hook: body, changes
@@ -152,7 +173,8 @@ BEGIN
     FOR place IN 1 .. runs_count LOOP
         IF numbers[n + 1] IS NOT NULL THEN
             UPDATE run SET token = nextval('ticket'), phase = texts[t + 2],
-                open = numbers[n + 2] = 1, due_at = numbers[n + 3], changes = bodies[b + 2]
+                open = numbers[n + 2] = 1, due_at = numbers[n + 3], changes = bodies[b + 2],
+                owner = coalesce(numbers[n + 6], owner)
             WHERE ctid = (
                 SELECT ctid FROM run WHERE run_id = texts[t + 1] AND token = numbers[n + 1]
                 FOR UPDATE SKIP LOCKED
@@ -171,14 +193,14 @@ BEGIN
             INSERT INTO run VALUES (
                 row_number, texts[t + 1], texts[t + 3], texts[t + 4], texts[t + 5], numbers[n + 4],
                 documents[numbers[n + 5]], texts[t + 2], numbers[n + 2] = 1, numbers[n + 3],
-                row_number, bodies[b + 1], bodies[b + 2]
+                row_number, bodies[b + 1], bodies[b + 2], numbers[n + 6]
             ) ON CONFLICT DO NOTHING;
             IF FOUND THEN
                 answers[place] := row_number;
                 runs[place] := row_number;
             END IF;
         END IF;
-        n := n + 5;
+        n := n + 6;
         t := t + 5;
         b := b + 2;
     END LOOP;
@@ -215,7 +237,8 @@ BEGIN
     END IF;
     IF labels_count > 0 THEN
         INSERT INTO run_label (run, created_at, run_id, label, value)
-        SELECT runs[numbers[n + 2 * i + 1]], numbers[n + 2 * i + 2],
+        SELECT runs[numbers[n + 2 * i + 1]], coalesce(numbers[n + 2 * i + 2],
+                (SELECT created_at FROM run WHERE number = runs[numbers[n + 2 * i + 1]])),
             texts[t + 3 * i + 1], texts[t + 3 * i + 2], texts[t + 3 * i + 3]
         FROM generate_series(0, labels_count - 1) AS i
         WHERE runs[numbers[n + 2 * i + 1]] IS NOT NULL
@@ -252,8 +275,99 @@ BEGIN
     DELETE FROM task WHERE task.run = gone;
     DELETE FROM hook WHERE hook.run = gone;
     DELETE FROM log WHERE log.run = gone;
+    DELETE FROM message WHERE message.run = gone;
     DELETE FROM document WHERE number = gone_document
         AND NOT EXISTS (SELECT 1 FROM run WHERE run.document = gone_document);
     RETURN true;
+END
+$$;
+
+-- A decision of one run that deals with messages, all of which must wait. Answers as `commit_batch`.
+CREATE FUNCTION commit_consuming(
+    id text, keys text[], told bytea[], numbers bigint[], texts text[], bodies bytea[]
+) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    named bigint;
+    waiting integer;
+    answers bigint[];
+BEGIN
+    SELECT number INTO named FROM run WHERE run_id = id;
+    SELECT count(*) INTO waiting FROM (
+        SELECT 1 FROM message WHERE run = named AND key = ANY (keys) AND answer IS NULL FOR UPDATE
+    ) AS found;
+    IF waiting <> cardinality(keys) THEN
+        RETURN ARRAY[0::bigint];
+    END IF;
+    answers := commit_batch(numbers, texts, bodies);
+    IF answers[1] > 0 THEN
+        UPDATE message SET answer = given.answer FROM unnest(keys, told) AS given (key, answer)
+        WHERE message.run = named AND message.key = given.key;
+    END IF;
+    RETURN answers;
+END
+$$;
+
+CREATE FUNCTION store_time() RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+$$;
+
+-- Gives runs to a session, where their own is over. Answers for each in the words of `ports.Claim`.
+CREATE FUNCTION claim_runs(ids text[], mine bigint) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+    answers text[] := '{}';
+    id text;
+    holder bigint;
+    is_open boolean;
+BEGIN
+    DELETE FROM session WHERE ends_at <= store_time() AND number <> mine;
+    PERFORM 1 FROM session WHERE number = mine;
+    IF NOT FOUND THEN
+        RETURN array_fill('lost'::text, ARRAY[cardinality(ids)]);
+    END IF;
+    FOREACH id IN ARRAY ids LOOP
+        SELECT owner, open INTO holder, is_open FROM run WHERE run_id = id FOR NO KEY UPDATE;
+        IF NOT FOUND THEN
+            answers := answers || 'unknown'::text;
+        ELSIF NOT is_open THEN
+            answers := answers || 'over'::text;
+        ELSIF holder = mine THEN
+            answers := answers || 'mine'::text;
+        ELSIF EXISTS (SELECT 1 FROM session WHERE number = holder) THEN
+            answers := answers || 'held'::text;
+        ELSE
+            UPDATE run SET owner = mine, token = nextval('ticket') WHERE run_id = id;
+            answers := answers || 'taken'::text;
+        END IF;
+    END LOOP;
+    RETURN answers;
+END
+$$;
+
+-- Adds messages. Answers for each in the words of `ports.Posted`.
+CREATE FUNCTION post_messages(ids text[], keys text[], bodies bytea[], ats bigint[])
+RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+    answers text[] := '{}';
+    named bigint;
+    is_open boolean;
+BEGIN
+    FOR i IN 1 .. cardinality(ids) LOOP
+        SELECT number, open INTO named, is_open FROM run WHERE run_id = ids[i];
+        IF NOT FOUND THEN
+            answers := answers || 'unknown'::text;
+            CONTINUE;
+        END IF;
+        PERFORM 1 FROM message WHERE run = named AND key = keys[i];
+        IF FOUND THEN
+            answers := answers || 'accepted'::text;
+        ELSIF NOT is_open THEN
+            answers := answers || 'over'::text;
+        ELSE
+            INSERT INTO message (run, key, body, at) VALUES (named, keys[i], bodies[i], ats[i])
+                ON CONFLICT DO NOTHING;
+            answers := answers || 'accepted'::text;
+        END IF;
+    END LOOP;
+    RETURN answers;
 END
 $$;

@@ -28,8 +28,8 @@ INSERT INTO run (number, run_id, name, namespace, cron_id, created_at, document,
     owner, due_at, token, large, body)
 VALUES rows(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
--- add_labels: the labels of new runs
-INSERT INTO run_label (label, value, created_at, run_id, run) VALUES rows(?, ?, ?, ?, ?)
+-- add_labels: labels of new runs, and attributes
+INSERT OR IGNORE INTO run_label (label, value, created_at, run_id, run) VALUES rows(?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
 
 -- add_input: arguments and variables that are too large for the row itself
