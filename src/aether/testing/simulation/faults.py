@@ -14,7 +14,7 @@ POINTS = {
     "store.unknown-done": "a commit is written, and its answer is lost",
     "store.unknown-lost": "a commit is lost, and so is its answer",
     "store.unknown-part": "of a batch some commits are written, and the answer is lost",
-    "store.conflict": "a commit is refused, as if somebody else had written first",
+    "store.conflict": "a commit comes too late: its run has another token by then",
     "store.slow": "a call takes seconds",
     "store.read-fails": "a call that reads fails",
     "store.definition-unavailable": "a cron cannot be written",

@@ -122,6 +122,8 @@ class Model:
             self.deleted.pop(run_id, None)
         elif token <= shadow.token:
             self.breach(f"{run_id}: token {token} after {shadow.token}")
+        elif (commit.expected or 0) < shadow.token:
+            self.breach(f"{run_id}: a decision made on old rows was taken")
         before = _touched(shadow.rows, changes)
         for change in changes:
             self._legal(run_id, shadow, change)

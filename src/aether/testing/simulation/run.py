@@ -17,6 +17,9 @@ EVENTS = 20_000
 SETTLE = 6 * 3600 * 1_000_000
 """Virtual microseconds within which everything must have ended once the faults have stopped."""
 _STOP = 300_000_000
+_RECOVERED = 600_000_000
+_LATE = 180_000_000
+"""Microseconds: so long after the faults stopped nobody looks later than this at what is due."""
 
 
 class Report(msgspec.Struct):
@@ -42,6 +45,7 @@ class Simulation(World):
         self.clients = Clients(self)
         self.storm = events
         self.dice = self.chance.child("chaos")
+        self.healed_at = 0
         self._stopping: EngineLife | None = None
 
     def committed(self, commit: Commit, token: Token) -> None:
@@ -107,9 +111,9 @@ class Simulation(World):
     def crash(self, life: EngineLife) -> None:
         if life is self.life and life.node.alive and not self.healing:
             self.kill(life)
-            self.loop.call_in(
-                self.dice.span(100, 30_000_000), self.revive, context=node_context(self.node)
-            )
+            # Soon as well, so that what a dead engine sent still meets its successor.
+            away = self.dice.span(100, self.dice.one_of((10_000, 500_000, 30_000_000)))
+            self.loop.call_in(away, self.revive, context=node_context(self.node))
 
     def stop_well(self, life: EngineLife) -> None:
         if self._stopping is life:
@@ -164,6 +168,7 @@ class Simulation(World):
 
     def heal(self) -> None:
         self.healing = True
+        self.healed_at = self.loop.now
         self.faults.active = False
         self.release.release()
         if self.life is not None:
@@ -174,10 +179,19 @@ class Simulation(World):
         self._help()
 
     def _help(self) -> None:
+        self._look_for_the_forgotten()
         self.clients.help_on()
         self.clients.crons.delete_all()
         if not self.settled():
             self.loop.call_in(7_000_000, self._help)
+
+    def _look_for_the_forgotten(self) -> None:
+        """At the end it may have been too late only by hours, and nobody would see it."""
+        life = self.life
+        if life is None or not life.up or self.loop.now < self.healed_at + _RECOVERED:
+            return
+        for what in self.faults_of_rows(life.clock.now(), grace=_LATE, open_only=True):
+            self.breach(f"the auditor: {what}")
 
     def settled(self) -> bool:
         if self.life is None or not self.life.up or self.clients.crons.stored():

@@ -11,9 +11,11 @@ from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, Protocol, TypeVar
 
+from msgspec.structs import replace
+
 from ...adapters.store.memory import MemoryStore
 from ...errors import CommitUnknown, StoreUnavailable
-from ...ports import Commit, CommitOutcome, Committed, Conflict, DueRun
+from ...ports import Commit, CommitOutcome, Committed, DueRun
 from ...record import Token
 from ..chance import Chance
 from .faults import Faults
@@ -151,11 +153,12 @@ class FaultyStore:
         if strike("store.unknown-lost"):
             await server.call(current_node(), lambda: None, delay)
             raise CommitUnknown("the line broke during a commit")
-        lost = {n for n, commit in enumerate(batch) if commit.expected and strike("store.conflict")}
-        if lost:
-            rest = [commit for n, commit in enumerate(batch) if n not in lost]
-            taken = iter(await server.call(current_node(), lambda: server.write(rest), delay))
-            return [Conflict() if n in lost else next(taken) for n in range(len(batch))]
+        batch = [
+            replace(commit, expected=commit.expected - 1)
+            if commit.expected and strike("store.conflict")
+            else commit
+            for commit in batch
+        ]
         kept = batch
         if len(batch) > 1 and strike("store.unknown-part"):
             kept = [commit for commit in batch if self._chance.happens(0.5)]

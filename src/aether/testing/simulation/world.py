@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, cast
 
 from ...adapters.clock import SystemClock
@@ -19,7 +19,7 @@ from ...engine import Engine, audit
 from ...errors import ProblemError, StoreError
 from ...expr import CelEvaluator
 from ...ports import Assignment, Commit, Fault, HookEvent, Store
-from ...record import RunRows, Token, decode_changes, encode_changes
+from ...record import Instant, RunRows, Token, decode_changes, encode_changes
 from ...worker import Worker
 from ..chance import Chance
 from .broker import FaultyLocalBroker, Network, NetworkBroker
@@ -294,12 +294,20 @@ class World:
 
     # The end
 
-    def audit_all(self) -> None:
-        now = START + self.loop.now
-        for run_id, shadow in self.model.runs.items():
+    def faults_of_rows(
+        self, now: Instant, grace: int = 60_000_000, *, open_only: bool = False
+    ) -> Iterator[str]:
+        """What the auditor says of every run."""
+        for shadow in self.model.runs.values():
+            if open_only and shadow.rows.run.phase.is_terminal:
+                continue
             width = shadow.rules.parallelism if shadow.rules is not None else 0
-            for what in audit(shadow.rows, now, parallelism=width):
-                self.breach(f"the auditor: {what}")
+            yield from audit(shadow.rows, now, parallelism=width, grace=grace)
+
+    def audit_all(self) -> None:
+        for what in self.faults_of_rows(START + self.loop.now):
+            self.breach(f"the auditor: {what}")
+        for run_id, shadow in self.model.runs.items():
             if not shadow.rows.run.phase.is_terminal:
                 self.breach(f"{run_id} never ended: {shadow.rows.run}")
 
