@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from datetime import timedelta
 
 import pytest
 
@@ -27,6 +28,27 @@ async def test_submit_waits_for_a_store_that_is_down_and_then_counts_once():
         assert await soon(submitting) == "r"
         assert len(world.broker.assignments) == 1
         assert world.errors.faults[0].next == "trying again in 0.05s"
+
+
+async def test_a_clock_that_is_set_back_does_not_keep_a_store_from_being_asked_again():
+    async with World() as world:
+        world.store.mishaps.append(down())
+        submitting = asyncio.ensure_future(world.engine.submit(one_task(), run_id="r"))
+        await world.settle()
+        world.clock.set_back(timedelta(hours=1))
+        await world.advance(0.05)
+        assert await soon(submitting) == "r"
+
+
+async def test_a_clock_that_is_set_back_does_not_keep_lazy_facts_from_the_store():
+    async with World() as world:
+        run_id = await world.submit(one_task())
+        (given,) = world.broker.assignments
+        world.broker.events.on_task_started(given.task_run_id, given.fence, "w1")
+        world.clock.set_back(timedelta(hours=1))
+        await world.advance(1)
+        (rows,) = await world.store.load([run_id])
+        assert [row.phase for row in rows.tasks.values()] == ["Running"]
 
 
 async def test_result_that_could_not_be_committed_is_decided_again():
