@@ -44,6 +44,7 @@ BUGS = {
         "aether.engine.runs:Runs._arm",
         "self._timeouts.set(live.run_id, due_at)",
         "self._timeouts.set(live.run_id, None)",
+        seed=16,
     ),
     "one retry too many": Bug(
         "aether.plan.retry:grants",
@@ -57,6 +58,7 @@ BUGS = {
         "aether.plan.nodes:release_held",
         "while held and may_dispatch(turn):",
         "while held and turn.state.run.seq < 0:",
+        seed=7,
     ),
     "a paused run hands out tasks": Bug(
         "aether.plan.nodes:may_dispatch", "state.run.paused_at is None and", "True and"
@@ -91,6 +93,79 @@ BUGS = {
         "aether.plan.lifecycle:cancelled",
         "_stop(turn, Phase.CANCELLED, message, hooks=True)",
         "turn.nothing = message",
+    ),
+    "events are lost after a conflict": Bug(
+        "aether.engine.step:Stepper._settle",
+        "live.put_back(decided.taken)",
+        "decided.taken.clear()",
+    ),
+    "a commit in doubt that was done is not performed": Bug(
+        "aether.engine.step:Stepper._settle_doubt",
+        "self._perform(live, unsure.decision)",
+        "pass",
+        seed=17,
+    ),
+    "nobody hears that a commit in doubt was done": Bug(
+        "aether.engine.step:Stepper._settle_doubt", "self._answer(unsure.taken)", "pass", seed=6
+    ),
+    "a refused dispatch is not offered again": Bug(
+        "aether.engine.relay:Relay._to_broker", "self._refused += assignments", "pass", seed=26
+    ),
+    "the word that a hook was told is lost": Bug(
+        "aether.engine.relay:Relay._tell_all", "self._delivered(run_id, number)", "pass"
+    ),
+    "only the first page of unfinished runs is taken up": Bug(
+        "aether.engine.recovery:Recovery._run",
+        "while page := await self._page(after):",
+        "if page := await self._page(after):",
+        seed=7,
+    ),
+    "whoever watches a run is not told": Bug(
+        "aether.engine.runs:Runs._perform", "self._waiting.changed(live.run_id)", "pass"
+    ),
+    "lazy facts are never written": Bug(
+        "aether.engine.runs:Runs._write_lazy", "self._stepper.push(live)", "pass", seed=15
+    ),
+    "a run with facts to be decided is forgotten": Bug(
+        "aether.engine.runs:Runs._make_room", "if self._live[run_id].is_idle:", "if True:"
+    ),
+    "a worker never gives a slot back": Bug(
+        "aether.worker.worker:Worker._run",
+        "del self._running[key]",
+        "self._running[key] = execution",
+    ),
+    "a worker stops when its broker failed once": Bug(
+        "aether.worker.worker:Worker._lead", "return True", "self._exhausted = True; return False"
+    ),
+    "a worker drops the rest of what it fetched": Bug(
+        "aether.worker.worker:Worker._lead",
+        "self._backlog.extend(fetched)",
+        "self._backlog.extend(fetched[:1])",
+    ),
+    "the local broker wakes nobody": Bug(
+        "aether.adapters.broker.local:LocalBroker.dispatch",
+        "self._wake(assignment.executor_type)",
+        "pass",
+    ),
+    "the watcher of instants sleeps through an earlier one": Bug(
+        "aether.adapters.timeouts:HeapTimeoutWatcher._arm",
+        "if self._armed_at <= heap[0][0]:",
+        "if self._armed_at:",
+        seed=9,
+    ),
+    "the clock forgets what is due later": Bug(
+        "aether.adapters.clock:SystemClock._wake", "self._arm(loop, due_at)", "pass", seed=22
+    ),
+    "a store gives a token twice": Bug(
+        "aether.adapters.store.memory.store:MemoryStore._carry_out",
+        "self._last_token += 1",
+        "self._last_token += run is None",
+    ),
+    "a cron that forbids company has it": Bug(
+        "aether.engine.cron_fires:CronFires._active",
+        "[run.run_id for run in await self.runs(cron_id, _LIVE)]",
+        "[]",
+        seed=9,
     ),
 }
 

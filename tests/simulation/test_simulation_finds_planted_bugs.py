@@ -8,7 +8,7 @@ from aether.testing.simulation import simulate
 from simulation.planted import BUGS, plant
 
 EVENTS = 5_000
-SEEDS = 20
+SEEDS = 40
 
 
 @pytest.mark.parametrize("name", BUGS)
