@@ -109,7 +109,7 @@ BUGS = {
         "aether.engine.step:Stepper._settle_doubt", "self._answer(unsure.taken)", "pass", seed=6
     ),
     "a refused dispatch is not offered again": Bug(
-        "aether.engine.relay:Relay._to_broker", "self._refused += assignments", "pass", seed=26
+        "aether.engine.relay:Relay._to_broker", "self._refused += assignments", "pass", seed=32
     ),
     "the word that a hook was told is lost": Bug(
         "aether.engine.relay:Relay._tell_all", "self._delivered(run_id, number)", "pass"
