@@ -53,6 +53,18 @@ def _new_run_refusal(commit: Commit, documents: Container[bytes]) -> str:
     return ""
 
 
+def fork_refusal(commit: Commit, origin: RunRow | None) -> str:
+    """Why a commit that `shares` cannot be carried out beside this run, which it names; "" if it can."""
+    run = commit.run
+    if isinstance(run, RunPatch) or run.origin is None:
+        return f"run '{commit.run_id}' is to share a log and names no run as its origin"
+    if origin is None:
+        return f"the origin of run '{commit.run_id}', run '{run.origin.run_id}', does not exist"
+    if origin.document != run.document:
+        return f"run '{commit.run_id}' names another document than its origin"
+    return ""
+
+
 def _task_refusal(
     run_id: str, changes: Sequence[TaskRow | TaskPatch], existing: Container[int]
 ) -> str:

@@ -25,8 +25,17 @@ from .broker import TaskBroker as TaskBroker
 from .broker import TaskEvents as TaskEvents
 from .broker import TaskResult as TaskResult
 from .chance import Chance as Chance
+from .cipher import Cipher as Cipher
 from .clock import Clock as Clock
 from .clock import Handle as Handle
+from .cluster import Claim as Claim
+from .cluster import Cluster as Cluster
+from .cluster import Consumed as Consumed
+from .cluster import DueRun as DueRun
+from .cluster import Message as Message
+from .cluster import Posted as Posted
+from .cluster import Session as Session
+from .cluster import SessionAnswer as SessionAnswer
 from .cron import CronScheduler as CronScheduler
 from .cron import FireAnswer as FireAnswer
 from .errors import ErrorSink as ErrorSink
@@ -41,6 +50,7 @@ from .executor import RECORDED as RECORDED
 from .executor import Request as Request
 from .executor import SUCCEEDED as SUCCEEDED
 from .executor import SUSPENDED as SUSPENDED
+from .forks import Forks as Forks
 from .executor import Schema as Schema
 from .executor import TIMEOUT as TIMEOUT
 from .ids import IdGenerator as IdGenerator
@@ -50,6 +60,8 @@ from .notifier import HookEvent as HookEvent
 from .notifier import HookName as HookName
 from .notifier import Notifier as Notifier
 from .offload import Offload as Offload
+from .payloads import Payload as Payload
+from .payloads import Payloads as Payloads
 from .records import CronPatch as CronPatch
 from .records import Records as Records
 from .records import RunRecord as RunRecord
@@ -60,7 +72,6 @@ from .store import Commit as Commit
 from .store import CommitOutcome as CommitOutcome
 from .store import Committed as Committed
 from .store import Conflict as Conflict
-from .store import DueRun as DueRun
 from .store import LogEntry as LogEntry
 from .store import Page as Page
 from .store import Refusal as Refusal

@@ -22,6 +22,9 @@ from ..record import (
     TemplateRow,
     Token,
 )
+from .cluster import Cluster, Consumed, DueRun
+from .forks import Forks
+from .payloads import Payload, Payloads
 
 
 class LogEntry(msgspec.Struct, gc=False):
@@ -45,6 +48,9 @@ class Commit(msgspec.Struct, kw_only=True):
     document: tuple[bytes, bytes] | None = None  # (digest, text): only with a new run
     log: LogEntry | None = None
     outside: bool = False
+    shares: bool = False  # only with a new run: its log begins with that of its origin
+    payloads: Sequence[Payload] = ()  # large values that its rows refer to
+    consumed: Sequence[Consumed] = ()  # messages of the run's inbox that this decision deals with
 
 
 class Committed(msgspec.Struct, frozen=True, gc=False):
@@ -64,13 +70,11 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
 CommitOutcome = Committed | Conflict | Refusal
 
 
-class DueRun(msgspec.Struct, frozen=True, gc=False):
-    run_id: str
-    due_at: Instant | None
-
-
 class RunQuery(msgspec.Struct, kw_only=True, frozen=True):
-    """Which runs to list: all members that are set must hold. `after` is the cursor of a Page."""
+    """Which runs to list: all members that are set must hold. `after` is the cursor of a Page.
+
+    Times are from the first instant up to, and without, the second. `text` is looked for in the run's
+    id, name, message and label values, whatever the case of its letters."""
 
     phases: tuple[Phase, ...] = ()
     name: str = ""
@@ -95,7 +99,7 @@ class Page(msgspec.Struct):
     cursor: str = ""
 
 
-class Store(Protocol):
+class Store(Cluster, Forks, Payloads, Protocol):
     """Keeps rows. Everything handed in or out is a copy: changing it changes nothing in the store.
 
     Life. `open` comes before every other call, `close` after; both may be called again. What was
@@ -109,10 +113,11 @@ class Store(Protocol):
     a task or hook row (what stands above `phase`, or above `notified`) is the same in both. Rows and
     patches of one commit are applied in the order given, so a patch may follow its row. Each success
     gives the run a token it never had, not even under that id before it was deleted; the token of a row
-    handed in means nothing. Refusal answers a commit that could never be carried out: a patch of a row
-    that does not exist, a row or patch where the other belongs, a row of another run, a document that
-    is not the run's, a new run whose document is neither given nor kept. Callers see to it that no two
-    task rows of a run agree in parent, scope and task name, and that ordinals are not negative.
+    handed in means nothing, nor does its `claimed`. Refusal answers a commit that could never be carried
+    out: a patch of a row that does not exist, a row or patch where the other belongs, a row of another
+    run, a document that is not the run's, a new run whose document is neither given nor kept. Callers
+    see to it that no two task rows of a run agree in parent, scope and task name, and that ordinals are
+    not negative.
 
     When `commit` raises StoreUnavailable nothing was written; CommitUnknown leaves that open, for every
     commit of the batch on its own.
@@ -133,10 +138,12 @@ class Store(Protocol):
     leads to the page that begins behind the last run that was looked at. Where those that match are far
     between a store looks at no more than some thousands, so that a page may be short, or empty, and not
     the last. Runs that are created or deleted between two pages make no other run appear twice or not
-    at all. A cursor that no page gave raises Refused `bad-cursor`. No listing decodes a payload.
+    at all. A cursor that no page gave raises Refused `bad-cursor`. No listing decodes a payload;
+    where reading one would take another look, the row shows None in its place.
     Callers see to it that no run ends before it was created.
 
-    `delete` removes a run with its tasks, hooks and log, and answers whether it existed.
+    `delete` removes a run with its tasks, hooks and log, but for what others share of the log, and
+    answers whether it existed.
 
     Crons, templates, schemas. `put_cron` creates (`expected` None) or replaces under its token, and
     returns the new one; a cron that exists, one that does not, or a token that is old raises

@@ -4,15 +4,29 @@ In: rows and changes. Out: rows. Never: rules about phases (plan), I/O of any ki
 Rows hold encoded values as bytes; whoever needs to look inside decodes them through `values`.
 """
 
+from .cells import Ciphered as Ciphered
+from .cells import cell_of as cell_of
+from .cells import ciphered_cell as ciphered_cell
+from .cells import ciphered_of as ciphered_of
+from .cells import entry_of_cells as entry_of_cells
+from .cells import entry_of_values as entry_of_values
+from .cells import is_cell as is_cell
+from .cells import is_ciphered as is_ciphered
+from .cells import is_entry as is_entry
+from .cells import references_in as references_in
+from .cells import value_of as value_of
+from .chain import PAYLOADS as PAYLOADS
 from .chain import Link as Link
 from .chain import check_entry as check_entry
 from .chain import check_head as check_head
 from .chain import decode_changes as decode_changes
 from .chain import erase_payloads as erase_payloads
+from .chain import has_ciphered as has_ciphered
 from .chain import has_erased as has_erased
 from .chain import head_of as head_of
 from .chain import seal as seal
 from .changes import apply as apply
+from .changes import cut_tasks as cut_tasks
 from .changes import encode_changes as encode_changes
 from .changes import patch_hook as patch_hook
 from .changes import patch_run as patch_run
@@ -40,9 +54,11 @@ from .phase import STATES as STATES
 from .phase import Phase as Phase
 from .rows import Change as Change
 from .rows import CronRow as CronRow
+from .rows import Cut as Cut
 from .rows import HookPatch as HookPatch
 from .rows import HookRow as HookRow
 from .rows import Instant as Instant
+from .rows import Origin as Origin
 from .rows import RunPatch as RunPatch
 from .rows import RunRow as RunRow
 from .rows import RunRows as RunRows

@@ -28,7 +28,7 @@ _VERSION = 1
 _SALT = 16
 _OF_TASK = ("inputs", "outputs", "items", "artifacts_in", "artifacts_out", "details")
 PAYLOADS: dict[type, tuple[str, ...]] = {
-    RunRow: ("arguments", "variables", "given", "outputs"),
+    RunRow: ("arguments", "variables", "given", "outputs", "status"),
     RunPatch: ("outputs", "status"),
     TaskRow: _OF_TASK,
     TaskPatch: _OF_TASK,

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from .rows import Change, HookPatch, HookRow, RunPatch, RunRow, RunRows, TaskPatch, TaskRow
+from .rows import Change, Cut, HookPatch, HookRow, RunPatch, RunRow, RunRows, TaskPatch, TaskRow
 
 encode_changes = msgspec.msgpack.Encoder().encode
 
@@ -34,9 +34,10 @@ patch_hook: Callable[[HookRow | HookPatch, HookPatch], None] = _patcher(HookPatc
 
 
 def apply(rows: RunRows | None, change: Change) -> RunRows:
-    """`rows` with `change` made in place. The first change of a run is its RunRow."""
+    """`rows` with `change` made in place. The first change of a run is its RunRow; that of a fork is a
+    Cut of its origin's rows, on which its own RunRow follows."""
     if isinstance(change, RunRow):
-        return RunRows(change)
+        return RunRows(change) if rows is None else RunRows(change, rows.tasks, rows.hooks)
     assert rows is not None, "a run's first change creates it"
     match change:
         case TaskPatch():
@@ -49,4 +50,19 @@ def apply(rows: RunRows | None, change: Change) -> RunRows:
             rows.hooks[change.number] = change
         case HookPatch():
             patch_hook(rows.hooks[change.number], change)
+        case Cut():
+            rows.tasks, rows.hooks = cut_tasks(rows.tasks, change), {}
     return rows
+
+
+def cut_tasks(tasks: dict[int, TaskRow], cut: Cut) -> dict[int, TaskRow]:
+    """The rows that `cut` keeps, under their new ordinals, which are set in place."""
+    kept: dict[int, TaskRow] = {}
+    places: dict[int | None, int | None] = {None: None}
+    for first, last in cut.tasks:
+        for ordinal in range(first, last + 1):
+            row = tasks[ordinal]
+            places[ordinal] = row.ordinal = len(kept)
+            row.parent = places[row.parent]
+            kept[row.ordinal] = row
+    return kept

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from ..ports import RunRecord, TaskRecord
 from ..record import (
     HookPatch,
+    Origin,
     Phase,
     RunPatch,
     TaskPatch,
@@ -21,6 +22,9 @@ from .rows import (
     a_task_record,
 )
 
+ORIGIN = Origin(
+    run_id="first", seq=3, root="begin", kind="retry", task="main/work", place=(7, "main/", "work")
+)
 FULL_RUN = a_run(
     "run",
     namespace="team",
@@ -33,6 +37,8 @@ FULL_RUN = a_run(
     attributes={"stage": "two"},
     fire_at=START - 5,
     tier="snapshot",
+    origin=ORIGIN,
+    given=b'[["b","",2]]',
     phase=Phase.RUNNING,
     message="under way",
     outputs=b"[]",
@@ -167,6 +173,8 @@ def full_run() -> RunRecord:
         attributes={"stage": "two"},
         fire_at=START,
         tier="snapshot",
+        origin=ORIGIN,
+        given=b'[["b","",2]]',
         phase=Phase.RUNNING,
         message="under way",
         outputs=b"[]",

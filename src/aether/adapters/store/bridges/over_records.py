@@ -12,7 +12,7 @@ only one whose `redo` is cleared: as long as it is there, `list_active_runs` nam
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET
 
@@ -34,9 +34,10 @@ from ....ports import (
 )
 from ....record import HookRow, RunPatch, RunRow, RunRows, TaskRow, Token
 from ...store_rules import matches, place, read_cursor, refusal, write_cursor
+from .cluster import SharingOverRecords
 from .definitions import DefinitionsOverRecords
 from .redo import Step, decode_redo, encode_redo, steps_of
-from .shapes import hook_row, run_record, run_row, task_record, task_record_id, task_row
+from .shapes import hook_row, run_record, task_record, task_record_id, task_row
 
 _CONFLICT = Conflict()
 _RUN_PATCH_FIELDS = RunPatch.__struct_fields__
@@ -59,11 +60,12 @@ class _Known:
         return self.terminal and all(hook.phase.is_terminal for hook in self.hooks.values())
 
 
-class StoreOverRecords(DefinitionsOverRecords):
+class StoreOverRecords(DefinitionsOverRecords, SharingOverRecords):
     """The Store that `store_from` makes. It keeps no log; its listings read every run's record."""
 
     def __init__(self, records: Records) -> None:
-        super().__init__(records)
+        DefinitionsOverRecords.__init__(self, records)
+        SharingOverRecords.__init__(self)
         self._lock = asyncio.Lock()  # one decision or whole read at a time
         self._known: dict[str, _Known] = {}
         self._wrote = False
@@ -75,6 +77,16 @@ class StoreOverRecords(DefinitionsOverRecords):
     @property
     def keeps_log(self) -> bool:
         return False
+
+    @property
+    def keeps_payloads(self) -> bool:
+        return False
+
+    async def payloads(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        return {}
+
+    async def collect(self, limit: int = 100) -> int:
+        return 0
 
     async def open(self) -> None:
         await self._records.open()
@@ -89,10 +101,15 @@ class StoreOverRecords(DefinitionsOverRecords):
 
     async def _answer(self, commit: Commit) -> CommitOutcome:
         known = self._known.pop(commit.run_id, None)  # comes back only if all goes well
+        if commit.consumed and not self._inboxes.all_wait(commit.run_id, commit.consumed):
+            return _CONFLICT
         try:
             if commit.expected is None:
                 return await self._create(commit)
-            return await self._change(commit, commit.expected, known)
+            outcome = await self._change(commit, commit.expected, known)
+            if isinstance(outcome, Committed):
+                self._took(commit)
+            return outcome
         except StoreUnavailable as exc:
             if self._wrote:
                 raise CommitUnknown("the store was lost after a part of the batch") from exc
@@ -253,14 +270,14 @@ class StoreOverRecords(DefinitionsOverRecords):
         record, tasks = found
         hooks = [hook_row(task) for task in tasks if task.ordinal < 0]
         return RunRows(
-            run_row(record),
+            self._row(record),
             {task.ordinal: task_row(task) for task in tasks if task.ordinal >= 0},
             {hook.number: hook for hook in reversed(hooks)},
         )
 
     async def run(self, run_id: str) -> RunRow | None:
         try:
-            return run_row(await self._records.get_run(run_id))
+            return self._row(await self._records.get_run(run_id))
         except NotFound:
             return None
 
@@ -278,7 +295,7 @@ class StoreOverRecords(DefinitionsOverRecords):
                 if len(found) >= limit:
                     break
                 if record.run_id > after and await self._is_unfinished(record):
-                    found.append(DueRun(record.run_id, record.due_at))
+                    found.append(DueRun(record.run_id, record.due_at, self._holder(record)))
             return found
 
     async def _is_unfinished(self, record: RunRecord) -> bool:
@@ -303,8 +320,12 @@ class StoreOverRecords(DefinitionsOverRecords):
                 continue
             if len(found) >= query.limit:
                 return Page(found, write_cursor(place(found[-1])))
-            found.append(run_row(record))
+            found.append(self._row(record))
         return Page(found)
+
+    async def forks(self, roots: Sequence[str]) -> Sequence[RunRow]:
+        records = sorted(await self._records.list_runs(), key=place)
+        return [self._row(each) for each in records if each.origin and each.origin.root in roots]
 
     async def history(
         self, run_id: str, after_seq: int = 0, limit: int = 1000
@@ -314,6 +335,7 @@ class StoreOverRecords(DefinitionsOverRecords):
     async def delete(self, run_id: str) -> bool:
         async with self._lock:
             self._known.pop(run_id, None)
+            self._gone(run_id)
             try:
                 await self._records.delete_run(run_id)
             except NotFound:

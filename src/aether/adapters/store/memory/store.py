@@ -5,7 +5,6 @@ In: commits and queries of one event loop. Out: copies. Never: awaits, so each c
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from copy import copy
 from heapq import merge
@@ -34,9 +33,10 @@ from ....record import (
     patch_task,
 )
 from ...listings import Gathering
-from ...store_rules import Place, place, refusal
+from ...store_rules import Place, fork_refusal, place, refusal
 from .cluster import Sharing
 from .definitions import Definitions
+from .forks import Log
 from .order import SortedKeys
 from .payloads import KeptPayloads
 
@@ -54,7 +54,7 @@ class _Run:
         self.tasks: dict[int, TaskRow] = {}
         self.hooks = _NONE  # most runs have none, and none is ever added to this one
         self.open_hooks = 0
-        self.log: list[LogEntry] | None = None
+        self.log: Log | None = None
 
     def write_tasks(self, commit: Commit) -> None:
         tasks = self.tasks
@@ -101,6 +101,7 @@ class MemoryStore(Definitions, Sharing, KeptPayloads):
         self._documents: dict[bytes, _Document] = {}
         self._created: SortedKeys[Place] = SortedKeys()
         self._by_cron: dict[str, SortedKeys[Place]] = {}
+        self._forks: dict[str, set[str]] = {}  # by the run with which their line began
 
     @property
     def concurrency(self) -> int:
@@ -126,7 +127,7 @@ class MemoryStore(Definitions, Sharing, KeptPayloads):
         if commit.consumed and not self._inboxes.all_wait(commit.run_id, commit.consumed):
             return _CONFLICT
         if run is None:
-            if reason := refusal(commit, (), (), self._documents):
+            if reason := refusal(commit, (), (), self._documents) or self._fork_refusal(commit):
                 return Refusal(reason)
             run = self._create(commit)
         else:
@@ -145,8 +146,8 @@ class MemoryStore(Definitions, Sharing, KeptPayloads):
             run.write_hooks(commit)
         if commit.log is not None and self._keeps_log:
             if run.log is None:
-                run.log = []
-            run.log.append(copy(commit.log))
+                run.log = Log(row.run_id)
+            run.log.add(commit.log)
         if commit.payloads:
             self._bring(row.run_id, commit.payloads)
         if commit.consumed:
@@ -169,7 +170,21 @@ class MemoryStore(Definitions, Sharing, KeptPayloads):
             assert commit.document is not None, "refusal() lets no run be without a document"
             document = self._documents[row.document] = _Document(commit.document[1])
         document.runs += 1
+        if row.origin is not None:
+            self._forks.setdefault(row.origin.root, set()).add(row.run_id)
+            origin = self._runs.get(row.origin.run_id)
+            if commit.shares and self._keeps_log and origin is not None:
+                if origin.log is None:
+                    origin.log = Log(origin.row.run_id)
+                run.log = Log(row.run_id, origin.log, row.origin.seq)
         return run
+
+    def _fork_refusal(self, commit: Commit) -> str:
+        if not commit.shares or not self._keeps_log:
+            return ""
+        named = commit.run.origin if isinstance(commit.run, RunRow) else None
+        origin = None if named is None else self._runs.get(named.run_id)
+        return fork_refusal(commit, None if origin is None else origin.row)
 
     async def load(self, run_ids: Sequence[str]) -> Sequence[RunRows | None]:
         return [self._load(run_id) for run_id in run_ids]
@@ -220,8 +235,11 @@ class MemoryStore(Definitions, Sharing, KeptPayloads):
         run = self._runs.get(run_id)
         if run is None or run.log is None:
             return []
-        start = bisect_right(run.log, after_seq, key=lambda entry: entry.seq)
-        return [copy(entry) for entry in run.log[start : start + limit]]
+        return run.log.behind(after_seq, limit)
+
+    async def forks(self, roots: Sequence[str]) -> Sequence[RunRow]:
+        found = {run_id for root in roots for run_id in self._forks.get(root, ())}
+        return [_copy_run(row) for row in sorted((self._runs[n].row for n in found), key=place)]
 
     async def delete(self, run_id: str) -> bool:
         run = self._runs.pop(run_id, None)
@@ -229,6 +247,14 @@ class MemoryStore(Definitions, Sharing, KeptPayloads):
             return False
         where = place(run.row)
         self._created.discard(where)
+        if run.log is not None:
+            for heir in run.log.heirs():
+                self._inherit(run_id, heir)
+            run.log.release()
+        if origin := run.row.origin:
+            self._forks[origin.root].discard(run_id)
+            if not self._forks[origin.root]:
+                del self._forks[origin.root]
         self._let_go(run_id)
         self._not_open(run_id, run.row.held_by)
         self._inboxes.delete(run_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ....ports import DueRun, LogEntry, Page, RunQuery
@@ -65,9 +65,13 @@ class Reading:
         rows = await self._read(statements("reading")["document"], digest)
         return rows[0][0] if rows else None
 
+    async def payloads(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        rows = await self._read(statements("reading")["payloads"], digests) if digests else ()
+        return dict(rows)
+
     async def unfinished(self, after: str = "", limit: int = 256) -> Sequence[DueRun]:
         rows = await self._read(statements("reading")["unfinished"], after, limit)
-        return [DueRun(run_id, due_at) for run_id, due_at in rows]
+        return [DueRun(run_id, due_at, owner) for run_id, due_at, owner in rows]
 
     async def runs(self, query: RunQuery) -> Page:
         gathering = Gathering(query)
@@ -114,6 +118,10 @@ class Reading:
         rows = await self._read(statements("reading")["history"], run_id, after_seq, limit)
         return [LogEntry(seq, at, body) for seq, at, body in rows]
 
+    async def forks(self, roots: Sequence[str]) -> Sequence[RunRow]:
+        rows = await self._read(statements("reading")["forks"], list(roots)) if roots else ()
+        return [run_row(*row) for row in rows]
+
 
 def _spelled(branch: Branch) -> str:
     """What must hold, as PostgreSQL reads it; its values follow the one of LIMIT."""
@@ -125,9 +133,9 @@ def _spelled(branch: Branch) -> str:
 
 def _rows(found: Sequence[Any]) -> RunRows:
     """All rows of one run, its own first, then tasks, then hooks, both ascending."""
-    _, _, _, token, body, changes = found[0]
-    rows = RunRows(run_row(token, body, changes), {}, {})
-    for _, kind, number, _, body, changes in found[1:]:
+    _, _, _, token, owner, body, changes = found[0]
+    rows = RunRows(run_row(token, owner, body, changes), {}, {})
+    for _, kind, number, _, _, body, changes in found[1:]:
         if kind == _TASK:
             rows.tasks[number] = task_row(body, changes)
         else:
@@ -135,11 +143,12 @@ def _rows(found: Sequence[Any]) -> RunRows:
     return rows
 
 
-def run_row(token: Token, body: bytes, changes: bytes) -> RunRow:
+def run_row(token: Token, owner: int, body: bytes, changes: bytes) -> RunRow:
     row = decode_run(body)
     if changes:
         patch_run(row, decode_run_patch(changes))
     row.token = token
+    row.claimed = 0 if owner == row.owner else owner
     return row
 
 

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 
 from ....errors import InvalidState, Problem, Refused, StoreUnavailable
 from ....ports import Commit, CommitOutcome
+from .cluster import Sharing
 from .connections import BadValue, Connections, driver, is_lost
 from .definitions import Definitions, refuse
+from .hints import Hints
 from .migrate import check_server, migrate
 from .reading import Reading
 from .sql import statements
@@ -22,7 +24,7 @@ _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,47}")
 CONCURRENCY = 2  # one batch is on its way to disk while the next is being carried out
 
 
-class PostgresStore(Reading, Definitions):
+class PostgresStore(Reading, Definitions, Sharing):
     """`dsn` is `postgresql://user:password@host:5432/database`. Processes that name the same database
     and `schema` share everything. It keeps the log unless `history` is False.
 
@@ -64,6 +66,7 @@ class PostgresStore(Reading, Definitions):
         self._writers = Connections(dsn, schema, CONCURRENCY, patience)
         self._connections = Connections(dsn, schema, connections - CONCURRENCY, patience)
         self._writing = Writing(self._writers, history)
+        self._hints = Hints(self._connections, schema)
         self._opened = False
 
     @property
@@ -101,6 +104,7 @@ class PostgresStore(Reading, Definitions):
     async def close(self) -> None:
         if self._opened:
             self._opened = False
+            await self._hints.close()
             await self._writers.close()
             await self._connections.close()
 
@@ -116,6 +120,15 @@ class PostgresStore(Reading, Definitions):
         except BadValue as error:
             refuse(error)
         return bool(gone)
+
+    @property
+    def keeps_payloads(self) -> bool:
+        return True
+
+    async def collect(self, limit: int = 100) -> int:
+        self._must_be_open()
+        statement = statements("commits")["collect_payloads"]
+        return int(await self._connections.write(statement, limit))
 
     def _must_be_open(self) -> None:
         if not self._opened:

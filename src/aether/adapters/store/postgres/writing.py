@@ -12,10 +12,11 @@ from typing import Any
 
 from ....errors import CommitUnknown, StoreUnavailable
 from ....ports import Commit, CommitOutcome, Committed, Conflict, Refusal
-from ....record import HookPatch, HookRow, Phase, RunPatch, TaskPatch, TaskRow
-from ...store_rules import refusal
+from ....record import HookPatch, HookRow, Phase, RunPatch, RunRow, TaskPatch, TaskRow
+from ...store_rules import fork_refusal, refusal
 from .batch import Batch, by_run
 from .connections import BadValue, Connections
+from .forks import with_forks
 from .held import (
     Held,
     Memory,
@@ -25,6 +26,7 @@ from .held import (
     decode_run_patch,
     decode_task_patch,
 )
+from .payloads import with_payloads
 from .sql import statements
 
 _CONFLICT = Conflict()
@@ -123,7 +125,7 @@ class Writing:
             if held is not None:
                 tasks = _Either(held.tasks, seen_tasks) if seen_tasks else held.tasks
                 hooks = _Either(held.hooks, seen_hooks) if seen_hooks else held.hooks
-            if reason := refusal(commit, tasks, hooks, _ANYTHING):
+            if reason := refusal(commit, tasks, hooks, _ANYTHING) or self._strays(commit):
                 outcomes[place] = await self._refused(commit, reason)
             else:
                 try:
@@ -134,6 +136,11 @@ class Writing:
         ready.sort(key=lambda each: each[1].commit.run_id)
         await self._send(ready, outcomes, with_text=False)
         return [outcomes[place] for place in range(len(part))]
+
+    def _strays(self, commit: Commit) -> str:
+        """The server says whether the origin that a commit names is there."""
+        names_none = isinstance(commit.run, RunRow) and commit.run.origin is None
+        return fork_refusal(commit, None) if commit.shares and names_none else ""
 
     async def _send(
         self,
@@ -149,9 +156,7 @@ class Writing:
                 batch.add(prepared, with_text, self._keeps_log)
         except (UnicodeEncodeError, OverflowError) as exc:  # half a character, too large a number
             raise BadValue(str(exc)) from exc
-        answers: Sequence[int] = await self._connections.write(
-            statements("commits")["commit"], *batch.arguments()
-        )
+        answers = await self._sent([prepared.commit for _, prepared in ready], batch)
         again: list[tuple[int, Prepared]] = []
         for (place, prepared), answer in zip(ready, answers, strict=True):
             run_id = prepared.commit.run_id
@@ -177,6 +182,19 @@ class Writing:
                 outcomes[place] = await self._refused(prepared.commit, reason)
             except StoreUnavailable as exc:
                 raise CommitUnknown(str(exc)) from exc  # what stood beside it was written
+
+    async def _sent(self, commits: Sequence[Commit], batch: Batch) -> Sequence[int]:
+        """What the server answers. A commit that deals with messages stands alone in its batch."""
+        sql = statements("commits")["commit"]
+        values: tuple[Any, ...] = batch.arguments()
+        if consumed := commits[0].consumed:
+            keys, told = [each.key for each in consumed], [each.answer for each in consumed]
+            sql = statements("cluster")["commit"]
+            values = (commits[0].run_id, keys, told, *values)
+        sql, values = with_forks(sql, values, commits, self._keeps_log)
+        sql, values = with_payloads(sql, values, commits)
+        answers: Sequence[int] = await self._connections.write(sql, *values)
+        return answers
 
     def _remember(self, prepared: Prepared, token: int) -> None:
         commit = prepared.commit
@@ -256,21 +274,21 @@ class Writing:
 
 
 def _parts(batch: Sequence[Commit]) -> list[list[Commit]]:
-    """The batch in parts whose commits do not depend on each other: no run comes twice in one, and a
-    new run without its document stands behind those that may bring it."""
+    """The batch in parts whose commits do not depend on each other: no run comes twice in one, a new run
+    without its document stands behind those that may bring it, and what deals with messages alone."""
     parts: list[list[Commit]] = []
     part: list[Commit] = []
     ids: set[str] = set()
-    bare = False
+    alone = False
     for commit in batch:
         is_bare = commit.expected is None and commit.document is None
-        if not part or commit.run_id in ids or is_bare or bare:
+        if not part or commit.run_id in ids or is_bare or commit.consumed or alone:
             part = []
             parts.append(part)
             ids = set()
         part.append(commit)
         ids.add(commit.run_id)
-        bare = is_bare
+        alone = is_bare or bool(commit.consumed)
     return parts
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import msgspec
 from msgspec import json
 
 from ....ports import DueRun, LogEntry, Page, RunQuery
@@ -24,6 +25,8 @@ from .sql import statements
 
 _READ = statements("reading")
 _DEFINED = statements("definitions")
+_FORKS = statements("forks")
+_PAYLOADS = statements("payloads")
 _CLUSTER = statements("cluster")
 
 
@@ -104,6 +107,11 @@ class Reader:
         found = self._one(_READ["document"], (digest,))
         return None if found is None else found[0]
 
+    def payloads(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
+        with self._one_moment:
+            found = {digest: self._one(_PAYLOADS["payload"], (digest,)) for digest in digests}
+        return {digest: each[0] for digest, each in found.items() if each is not None}
+
     def unfinished(self, after: str, limit: int) -> list[DueRun]:
         """Those of all sessions, of which there are few, merged."""
         with self._one_moment:
@@ -183,8 +191,17 @@ class Reader:
         return [self._whole(*each) for each in self._all(text, (*values, most))]
 
     def history(self, run_id: str, after_seq: int, limit: int) -> list[LogEntry]:
-        found = self._all(_READ["history"], (run_id, after_seq, limit))
-        return [LogEntry(*each) for each in found]
+        found: list[LogEntry] = []
+        with self._one_moment:
+            for number, upto in reversed(self._all(_FORKS["log_parts"], (run_id,))):
+                asked = (number, after_seq, upto, limit - len(found))
+                found += [LogEntry(*each) for each in self._all(_READ["history"], asked)]
+        return found
+
+    def forks(self, roots: Sequence[str]) -> list[RunRow]:
+        named = msgspec.json.encode(list(roots)).decode()
+        with self._one_moment:
+            return [self._whole(*each) for each in self._all(_FORKS["forks"], (named,))]
 
     # Definitions
 

@@ -7,7 +7,7 @@ quicker than leaving it.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,17 +15,18 @@ from ....errors import StoreUnavailable
 from ....ports import Clock, Commit, CommitOutcome, DueRun, LogEntry, Page, RunQuery
 from ....record import CronRow, RunRow, RunRows, SchemaRow, TemplateRow, Token
 from ...clock import SystemClock
+from .cluster import Sharing
 
 if TYPE_CHECKING:
     from .parts import Parts
 
 
-class SqliteStore:
+class SqliteStore(Sharing):
     """Runs in one SQLite file, which one engine at a time may write.
 
     `durability` "full" means that what was acknowledged is on disk; "normal" may lose the last commits
     when the power fails, but not when the process does. `keeps_log` False drops the action log. With
-    `read_only` it opens beside a running engine, and refuses every change.
+    `read_only` it opens beside a running engine, and refuses every change but `post`.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class SqliteStore:
         read_only: bool = False,
         clock: Clock | None = None,
     ) -> None:
+        super().__init__()
         self._path = Path(path)
         self._durability = durability
         self._keeps_log = keeps_log
@@ -113,6 +115,21 @@ class SqliteStore:
         if not self._keeps_log:
             return []
         return await self._parts().slowly(lambda reader: reader.history(run_id, after_seq, limit))
+
+    async def forks(self, roots: Sequence[str]) -> Sequence[RunRow]:
+        return await self._parts().slowly(lambda reader: reader.forks(roots))
+
+    # Payloads
+
+    @property
+    def keeps_payloads(self) -> bool:
+        return True
+
+    async def payloads(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        return await self._parts().slowly(lambda reader: reader.payloads(digests))
+
+    async def collect(self, limit: int = 100) -> int:
+        return await self._parts().change(lambda changes: changes.writer.payloads.collect(limit))
 
     # Crons, templates, schemas
 

@@ -39,8 +39,9 @@ from ....record import (
     patch_task,
 )
 from ...listings import label_terms
-from ...store_rules import refusal
+from ...store_rules import fork_refusal, refusal
 from .faults import commit_failure, translated
+from .forks import ForkWriter
 from .payloads import PayloadWriter
 from .rows import LARGE, Held, Kept, decode_hook, decode_run, decode_task, encode
 from .sql import for_rows, statements
@@ -68,6 +69,7 @@ class Writer:
         self._kept: dict[str, Kept] = {}
         self._documents = _Documents(db)
         self.payloads = PayloadWriter(db)
+        self._forks = ForkWriter(db)
         self._written = 0
         self._clear()
 
@@ -113,6 +115,7 @@ class Writer:
 
     def delete_run(self, run_id: str) -> bool:
         """All that is the run's. The caller has begun, and commits or undoes."""
+        self._forks.inherit(run_id)
         found = self._ask("delete_run", (run_id,))
         if found is None:
             return False
@@ -120,8 +123,9 @@ class Writer:
         row = decode_run(body)
         for terms in {*label_terms(row.labels), *label_terms(row.attributes)}:
             self._db.execute(_SQL["delete_label"], (*terms, created_at, run_id))
-        for name in ("delete_input", "delete_tasks", "delete_hooks", "delete_log"):
+        for name in ("delete_input", "delete_tasks", "delete_hooks"):
             self._db.execute(_SQL[name], (number,))
+        self._forks.release_log(number)
         self._db.execute(_CLUSTER["delete_messages"], (number,))
         self._documents.release(digest)
         self._kept.pop(run_id, None)
@@ -142,9 +146,10 @@ class Writer:
         if commit.consumed and not (kept and self._all_wait(kept, commit.consumed)):
             return _CONFLICT
         if kept is None:
-            if reason := refusal(commit, (), (), self._documents):
+            shared = self._origin_of(commit) if commit.shares and self._keeps_log else None
+            if reason := refusal(commit, (), (), self._documents) or (shared and shared[1]):
                 return Refusal(reason)
-            kept = self._create(commit)
+            kept = self._create(commit, shared[0] if shared else None)
         else:
             if reason := refusal(commit, kept.tasks, kept.hooks, ()):
                 return Refusal(reason)
@@ -224,7 +229,13 @@ class Writer:
         found = self._ask("find_hook", (run, number))
         return None if found is None else decode_hook(found[0])
 
-    def _create(self, commit: Commit) -> Kept:
+    def _origin_of(self, commit: Commit) -> tuple[int, str]:
+        """The number of the run whose log a new one is to share, and why it cannot."""
+        named = commit.run.origin if isinstance(commit.run, RunRow) else None
+        kept = self._kept.get(named.run_id) or self._find(named.run_id) if named else None
+        return kept.number if kept else 0, fork_refusal(commit, kept.row if kept else None)
+
+    def _create(self, commit: Commit, shared: int | None) -> Kept:
         if not isinstance(commit.run, RunRow):
             raise EngineBug("a patch was about to create a run")
         row = copy(commit.run)
@@ -236,6 +247,7 @@ class Writer:
         self._last_run += 1
         kept = self._keep(self._last_run, row, 0)
         self._new.append(kept)
+        self._forks.add(kept.number, row, shared)
         self._documents.use(row.document, commit.document)
         if len(row.arguments or b"") + len(row.variables or b"") > LARGE:
             large = (kept.number, row.arguments, row.variables)

@@ -274,7 +274,7 @@ BEGIN
     DELETE FROM run_label WHERE run_label.run = gone;
     DELETE FROM task WHERE task.run = gone;
     DELETE FROM hook WHERE hook.run = gone;
-    DELETE FROM log WHERE log.run = gone;
+    PERFORM release_log(gone);
     DELETE FROM message WHERE message.run = gone;
     DELETE FROM document WHERE number = gone_document
         AND NOT EXISTS (SELECT 1 FROM run WHERE run.document = gone_document);

@@ -24,3 +24,12 @@ WHERE run.run_id = ANY ($1) AND hook.open
 
 -- delete_run: a run with all that is its
 SELECT delete_run($1)
+
+-- bring_payloads: what follows a commit that brings large values, in the same statement
+SELECT bring_payloads(({commit}), {values})
+
+-- begin_forks: what follows a commit that creates runs which come from others, in the same statement
+SELECT begin_forks(({commit}), {values})
+
+-- collect_payloads: some of those that nobody names any more
+SELECT collect_payloads($1)

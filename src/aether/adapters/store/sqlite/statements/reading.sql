@@ -15,10 +15,6 @@ SELECT number, body FROM hook WHERE run = ? ORDER BY number
 -- document: a document's text
 SELECT text FROM document_text WHERE digest = ?
 
--- unfinished: runs at which somebody must look, by id behind a cursor
-SELECT run_id, due_at FROM run INDEXED BY run_open
-WHERE open = 1 AND run_id > ? ORDER BY run_id LIMIT ?
-
 -- runs: runs that an index holds in order; the words in braces are filled in from the query
 SELECT number, large, body FROM run INDEXED BY {index}
 WHERE {conditions} ORDER BY created_at {order}, run_id {order} LIMIT ?
@@ -40,6 +36,5 @@ FROM (SELECT number, created_at, run_id FROM run INDEXED BY {index}
 CROSS JOIN run ON run.number = few.number
 ORDER BY few.created_at {order}, few.run_id {order}
 
--- history: a run's log entries behind a number
-SELECT seq, at, body FROM log
-WHERE run = (SELECT number FROM run WHERE run_id = ?) AND seq > ? ORDER BY seq LIMIT ?
+-- history: log entries of one run behind a number and up to another
+SELECT seq, at, body FROM log WHERE run = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?

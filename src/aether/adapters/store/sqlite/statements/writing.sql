@@ -6,8 +6,11 @@ BEGIN IMMEDIATE
 -- count_opening: one more opening; its number is the high part of every token given since
 UPDATE opening SET count = count + 1 RETURNING count
 
--- last_run: the highest run number in use
-SELECT coalesce(max(number), 0) FROM run
+-- last_run: the highest run number in use, if only for a log that others share
+SELECT max(
+    (SELECT coalesce(max(number), 0) FROM run),
+    (SELECT coalesce(max(origin), 0) FROM fork WHERE origin IS NOT NULL)
+)
 
 -- find_run: what a commit must know of a run that is not held in memory
 SELECT run.number, run.body,
@@ -73,9 +76,6 @@ DELETE FROM task WHERE run = ?
 
 -- delete_hooks: the hook rows of a deleted run
 DELETE FROM hook WHERE run = ?
-
--- delete_log: the log of a deleted run
-DELETE FROM log WHERE run = ?
 
 -- release_document: one run less names this document
 UPDATE document SET runs = runs - 1 WHERE digest = ? RETURNING runs
