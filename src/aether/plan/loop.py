@@ -42,7 +42,7 @@ def _is_spent(scope: LoopScope) -> bool:
         return True
     if scope.spec.repeat is not None:
         return scope.spent
-    return scope.items is not None and scope.count >= len(scope.items)
+    return scope.items is not None and scope.count >= len(scope.items) and not scope.missing
 
 
 def _refill(turn: Turn, scope: LoopScope, node: Node) -> str:
@@ -56,13 +56,14 @@ def _refill(turn: Turn, scope: LoopScope, node: Node) -> str:
             return fault
     items = scope.items or []
     mark = len(turn.todo)
-    while scope.count < len(items) and not scope.stopped:
+    while (scope.missing or scope.count < len(items)) and not scope.stopped:
         if spec.concurrency and scope.open >= spec.concurrency:
             break
         if turn.created >= NEW_NODES:
             turn.postpone(scope)
             break
-        create_node(turn, scope, spec.body, scope.count)
+        index = scope.missing.pop(0) if scope.missing else scope.count
+        create_node(turn, scope, spec.body, index)
     turn.todo[mark:] = turn.todo[mark:][::-1]
     return ""
 

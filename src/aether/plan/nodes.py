@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from ..errors import InvalidExpression
 from ..record import Phase, TaskRow
 from .artifacts import bind_artifacts
-from .binding import Plain, bind
+from .binding import Plain, bind, merge
 from .env import child_env
 from .hooks import fire, fire_task_end
 from .iteration import bind_iteration
@@ -52,6 +52,11 @@ def begin_attempt(turn: Turn, node: Node) -> None:
         turn.todo.append(turn.state.open_scope(node))
     else:
         dispatch_or_hold(turn, node)
+
+
+def bind_again(turn: Turn, node: Node) -> str:
+    """The inputs of something that is open already; answers what is wrong with them."""
+    return _bind(turn, node) or bind_artifacts(turn, node)
 
 
 def dispatch_or_hold(turn: Turn, node: Node) -> None:
@@ -138,6 +143,9 @@ def _bind(turn: Turn, node: Node) -> str:
     else:
         env = child_env(turn.state, parent)
         inputs, fault = bind(node.spec.binding, env, warn)
+    given = turn.state.given
+    if given is not None and given[0] == (node.row.parent, node.row.scope, node.row.task_name):
+        inputs = merge(inputs, given[1])
     if inputs is not None or node.row.inputs is not None:
         turn.set_task(node, inputs=inputs)
     return fault

@@ -15,6 +15,7 @@ from typing import Any
 from ..record import (
     HookRow,
     Instant,
+    NamedValue,
     Phase,
     RunRow,
     RunRows,
@@ -118,7 +119,7 @@ class DagScope(_Scope):
         for index in child.spec.dependants:
             if waiting[index] > 0:
                 waiting[index] -= 1
-                if not waiting[index]:
+                if not waiting[index] and index not in self.children:
                     self.freed.append(index)
 
     def next_eligible(self) -> bool:
@@ -138,13 +139,14 @@ class DagScope(_Scope):
 
 
 class LoopScope(_Scope):
-    __slots__ = ("count", "first", "items", "kept", "last", "live", "spec", "spent")
+    __slots__ = ("count", "first", "items", "kept", "last", "live", "missing", "spec", "spent")
 
     def __init__(self, node: Node, spec: LoopSpec) -> None:
         super().__init__(node)
         self.spec = spec
         self.items: list[Any] | None = None  # None: not expanded, or a repeat loop
-        self.count = 0  # iterations that exist
+        self.count = 0  # the next iteration, but for those missing
+        self.missing: list[int] = []  # of a fork: earlier ones that it did not keep
         self.first: Node | None = None
         self.last: Node | None = None
         self.live: dict[int, Node] = {}
@@ -157,6 +159,10 @@ class LoopScope(_Scope):
 
     def adopt(self, child: Node) -> None:
         index = child.row.index
+        if index > self.count:
+            self.missing += range(self.count, index)
+        elif index in self.missing:
+            self.missing.remove(index)
         self.count = max(self.count, index + 1)
         self.live[index] = child
         if index == 0:
@@ -226,6 +232,7 @@ class State:
         "active",
         "agenda",
         "dues",
+        "given",
         "held",
         "hooks",
         "hooks_total",
@@ -253,6 +260,8 @@ class State:
         self.now: Instant = 0
         self.parameters: dict[str, Any] = {}
         self.variables: dict[str, Any] = {}
+        # Of a fork: inputs that the task run at this parent, scope and name is given.
+        self.given: tuple[tuple[int | None, str, str], list[NamedValue]] | None = None
 
     @property
     def created(self) -> bool:
@@ -271,6 +280,8 @@ class State:
             self.parameters = self.parameters | input_values(run.arguments)
         if run.variables:
             self.variables = decode_json(run.variables)
+        if run.given and run.origin is not None and run.origin.place is not None:
+            self.given = run.origin.place, decode_values(run.given)
 
     # Rows in, rows out
 
@@ -316,18 +327,23 @@ class State:
     def load(cls, plan: Plan, rows: RunRows) -> State:
         """The state that these rows stand for."""
         state = cls(plan)
-        state.begin(rows.run)
+        state.take_up(rows)
+        return state
+
+    def take_up(self, rows: RunRows) -> None:
+        """Into a state of which nothing is known yet."""
+        self.begin(rows.run)
         owners: dict[int, Node] = {}
         for row in rows.tasks.values():
-            parent: Scope | None = state.root
+            parent: Scope | None = self.root
             if row.parent is not None:
                 owner = owners.get(row.parent)
                 parent = owner.scope if owner else None
                 if parent is None or owner is None or row.scope != scope_text(owner, row.index):
                     continue  # below a closed container, or of an earlier attempt of an open one
             assert parent is not None
-            node = state.attach(row, parent)
-            state._take_up(node)
+            node = self.attach(row, parent)
+            self._take_up(node)
             if node.scope is not None:
                 owners[row.ordinal] = node
         for node in owners.values():
@@ -336,13 +352,12 @@ class State:
                 waiting = (i for i in scope.eligible + scope.freed if i not in scope.children)
                 scope.eligible, scope.freed = sorted(waiting), []
             if scope is not None:
-                state.agenda.append(scope)
-        state.agenda.append(state.root)
+                self.agenda.append(scope)
+        self.agenda.append(self.root)
         for hook in rows.hooks.values():
-            state.hooks_total = max(state.hooks_total, hook.number + 1)
+            self.hooks_total = max(self.hooks_total, hook.number + 1)
             if not (hook.phase.is_terminal and hook.notified):
-                state.hooks[hook.number] = hook
-        return state
+                self.hooks[hook.number] = hook
 
     def _take_up(self, node: Node) -> None:
         """Put a loaded node where it stood: an open scope, a slot, or the line of those held back."""
@@ -360,8 +375,12 @@ class State:
 
 
 def scope_text(owner: Node, index: int) -> str:
-    """The scope segment of `owner`'s children: the direct parent only, not a path."""
-    name = owner.row.task_name
-    if owner.row.attempt > 1:
-        name = f"{name}#{owner.row.attempt}"
-    return f"{name}.loop[{index}]/" if owner.row.kind == "loop" else f"{name}/"
+    return scope_below(owner.row, index)
+
+
+def scope_below(row: TaskRow, index: int) -> str:
+    """The scope segment of a container's children: the direct parent only, not a path."""
+    name = row.task_name
+    if row.attempt > 1:
+        name = f"{name}#{row.attempt}"
+    return f"{name}.loop[{index}]/" if row.kind == "loop" else f"{name}/"

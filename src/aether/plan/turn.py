@@ -7,11 +7,11 @@ patch that the turn keeps for each row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from typing import Any
 
-from ..record import Change, HookPatch, HookRow, Instant, Phase, RunPatch, TaskPatch, TaskRow
+from ..record import Change, Cut, HookPatch, HookRow, Instant, Phase, RunPatch, TaskPatch, TaskRow
 from .events import CancelTask, Command, Decision, DispatchHook, DispatchTask, NotifyHook, Warn
 from .phase import CONTAINER_MOVES, LEAF_MOVES, RUN_MOVES, check_move
 from .spec import HookSpec
@@ -43,6 +43,10 @@ class Turn:
         self._fresh_run = fresh_run
 
     # Writing
+
+    def begin_fork(self, cut: Cut, patches: Iterable[TaskPatch]) -> None:
+        """The first changes of a fork, which are made already."""
+        self._created = [cut, *self._created, *patches]
 
     def set_run(self, **members: Any) -> None:
         run = self.state.run
