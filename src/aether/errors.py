@@ -9,6 +9,10 @@ AetherError
 │   ├── NotSupported        the engine was wired without the port this call needs
 │   ├── Refused             any other request that cannot be carried out as written
 │   └── WaitTimeout         the wait ended before the run did; the run goes on
+├── RunEnded                a run that somebody waits for did not succeed
+│   ├── WorkflowFailed      an exception left its function, or the engine gave up on it
+│   ├── WorkflowCancelled   somebody cancelled it
+│   └── WorkflowTimedOut    its time was up
 ├── StoreError
 │   ├── TokenMismatch       somebody else changed the record first
 │   ├── StoreUnavailable    nothing was written; trying again is safe
@@ -109,6 +113,46 @@ class Refused(ProblemError):
 
 class WaitTimeout(ProblemError):
     """The wait is over, the run is not: it goes on."""
+
+
+class RunEnded(AetherError):
+    """The run is over and has no result."""
+
+    def __init__(self, run_id: str, message: str) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+
+
+class WorkflowFailed(RunEnded):
+    """`error_type` and `message` are those of the exception that left the function; `__cause__` is that
+    exception again, as far as its class is loaded here, with its own causes."""
+
+    def __init__(
+        self,
+        run_id: str,
+        message: str,
+        *,
+        error_type: str = "",
+        step: str = "",
+        attempt: int = 1,
+        traceback: str = "",
+    ) -> None:
+        at = f" in step '{step}', attempt {attempt}" if step else ""
+        text = f"run {run_id} failed{at}: {message}"
+        super().__init__(run_id, f"{text}\n{traceback}".rstrip())
+        self.error_type = error_type
+        self.message = message
+        self.step = step
+        self.attempt = attempt
+        self.traceback = traceback
+
+
+class WorkflowCancelled(RunEnded):
+    """The run was cancelled; its cleanup is over."""
+
+
+class WorkflowTimedOut(RunEnded):
+    """The run did not end within the time it was given."""
 
 
 class StoreError(AetherError):

@@ -67,6 +67,10 @@ from .records import Records as Records
 from .records import RunRecord as RunRecord
 from .records import RunRecordPatch as RunRecordPatch
 from .records import TaskRecord as TaskRecord
+from .runs import FunctionRuns as FunctionRuns
+from .runs import FunctionStart as FunctionStart
+from .runs import OnExisting as OnExisting
+from .runs import RunEnd as RunEnd
 from .secrets import SecretProvider as SecretProvider
 from .store import Commit as Commit
 from .store import CommitOutcome as CommitOutcome
