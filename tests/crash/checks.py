@@ -182,6 +182,49 @@ def faults_of_effects(lines: Iterable[str], runs: Mapping[str, RunRows]) -> Iter
             yield f"delivery {delivery} of {name} was executed {count} times"
 
 
+def faults_of_repeated_effects(lines: Iterable[str], runs: Mapping[str, RunRows]) -> Iterator[str]:
+    """The same where steps may run again after a crash: each time behind an epoch of their own."""
+    epochs = {
+        name: rows.run.epoch
+        for run_id, rows in runs.items()
+        for name in (
+            *(task_run_id(run_id, task) for task in rows.tasks),
+            *(hook_run_id(run_id, hook) for hook in rows.hooks),
+        )
+    }
+    for line, count in Counter(lines).items():
+        name, epoch, delivery = line.split()
+        if name not in epochs:
+            yield f"{name} was executed and is not recorded"
+        elif int(epoch) > epochs[name]:
+            yield f"{name} was executed in epoch {epoch} of {epochs[name]}"
+        if count > 1:
+            yield f"delivery {delivery} of {name} was executed {count} times in epoch {epoch}"
+
+
+def faults_at_death(lines: Iterable[str], runs: Mapping[str, RunRows]) -> Iterator[str]:
+    """What one life has had acknowledged stands in the store at the moment when it is killed."""
+    acks: list[list[str]] = []
+    paused: dict[str, bool] = {}
+    for line in lines:
+        word, *rest = line.split(" ")
+        if word == "accepted" and rest[0] not in runs:
+            yield f"{rest[0]} was accepted and is gone"
+        elif word == "ended":
+            acks.append(["ended", *rest])
+        elif word == "acked" and rest[0] in ("pause", "unpause"):
+            paused[rest[1]] = rest[0] == "pause"
+        elif word == "acked":
+            acks.append(rest)
+        elif word == "asks":  # until this is answered either may be the case
+            paused.pop(rest[1], None)
+    yield from faults_of_acks(acks, runs)
+    for run_id, wanted in paused.items():
+        rows = runs.get(run_id)
+        if rows is None or (rows.run.paused_at is not None) is not wanted:
+            yield f"{run_id} was {'' if wanted else 'un'}paused, and the store does not say so"
+
+
 def faults_of_acks(acks: Iterable[Sequence[str]], runs: Mapping[str, RunRows]) -> Iterator[str]:
     """What was acknowledged is there. Pauses are looked for in the log: see `pauses_of`."""
     for verb, *words in acks:

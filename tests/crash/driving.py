@@ -28,7 +28,7 @@ class Effects:
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def count(self, request: Request) -> None:
-        line = f"{request.task_run_id} {request.attempt} {request.delivery}\n"
+        line = f"{request.task_run_id} {request.epoch} {request.delivery}\n"
         os.write(self._handle, line.encode())
         os.fsync(self._handle)
 
@@ -86,10 +86,12 @@ async def act(app: Aether, run_id: str, token: str, say: Say) -> None:
                     await app.cancel(run_id)
                     say(f"acked cancel {run_id}")
                 case "pause" if run.paused_at is not None:
+                    say(f"asks unpause {run_id}")
                     await app.unpause(run_id)
                     say(f"acked unpause {run_id}")
                 case "pause" if not paused and _has_begun(run, "a"):
                     paused = True
+                    say(f"asks pause {run_id}")
                     await app.pause(run_id, by=token)
                     say(f"acked pause {run_id} {token}")
         except InvalidState as error:

@@ -18,12 +18,15 @@ from pathlib import Path
 
 import msgspec
 
-from aether.record import RunRows
+from aether.ports import RunQuery, Store
+from aether.record import ACTION_LOG, RunRows
 from crash.checks import (
     differences,
+    faults_at_death,
     faults_of_acks,
     faults_of_effects,
     faults_of_log,
+    faults_of_repeated_effects,
     faults_of_rows,
     pauses_of,
     signature,
@@ -32,6 +35,7 @@ from crash.fault_points import POINTS, VARIABLE
 from crash.kinds import KINDS
 from crash.places import Place
 from crash.reference import Reference, without_kills
+from crash.workload import TIER
 
 TESTS = Path(__file__).parents[1]
 PATIENCE = 90
@@ -74,7 +78,10 @@ class Verdict(msgspec.Struct):
 class Matrix:
     """`kills` lives are killed, half of them at fault points; then one finishes."""
 
-    def __init__(self, place: Place, folder: Path, kills: int, seed: int) -> None:
+    def __init__(
+        self, place: Place, folder: Path, kills: int, seed: int, tier: str = ACTION_LOG
+    ) -> None:
+        self._tier = tier
         self._place = place
         self._folder = folder.resolve()
         self._kills = kills
@@ -87,6 +94,8 @@ class Matrix:
         began = time.monotonic()
         for life, how in enumerate(self._ways()):
             self._lives.append(self._live(life, how))
+            if not self._is_logged:  # later only the log could tell, and there is none
+                asyncio.run(self._look_at_death(life))
         last = self._start(len(self._lives), "", "--finish")
         try:
             said, _ = last.communicate(timeout=PATIENCE)
@@ -102,6 +111,10 @@ class Matrix:
         asyncio.run(self._look())
         self.verdict.seconds = time.monotonic() - began
         return self.verdict
+
+    @property
+    def _is_logged(self) -> bool:
+        return self._tier == ACTION_LOG
 
     # Lives
 
@@ -155,7 +168,7 @@ class Matrix:
                 text=True,
                 pipesize=1 << 20,
                 cwd=self._folder,
-                env=os.environ | {VARIABLE: point, "PYTHONPATH": str(TESTS)},
+                env=os.environ | {VARIABLE: point, TIER: self._tier, "PYTHONPATH": _path()},
             )
 
     # Afterwards
@@ -184,20 +197,14 @@ class Matrix:
             runs: dict[str, RunRows] = {}
             pauses: dict[str, list[str]] = {}
             after = ""
-            from aether.ports import RunQuery
-
             while True:
                 page = await store.runs(RunQuery(limit=500, after=after))
                 for row in page.runs:
                     (rows,) = await store.load([row.run_id])
                     assert rows is not None
                     runs[row.run_id] = rows
-                    log = await store.history(row.run_id, 0, 100_000)
                     self._look_at_run(rows, reference)
-                    for what in faults_of_log(rows, log):
-                        self._find(f"{row.run_id}: {what}")
-                    if row.name == "pause":
-                        pauses[row.run_id] = pauses_of(log)
+                    pauses[row.run_id] = await self._look_at_log(store, rows)
                 if not (after := page.cursor):
                     break
             await self._look_at_crons(await store.crons(), runs)
@@ -206,6 +213,36 @@ class Matrix:
         self._look_at_promises(runs, pauses)
         for what in self._place.faults():
             self._find(what)
+
+    async def _look_at_log(self, store: Store, rows: RunRows) -> list[str]:
+        run_id = rows.run.run_id
+        log = await store.history(run_id, 0, 100_000)
+        if self._is_logged:
+            for what in faults_of_log(rows, log):
+                self._find(f"{run_id}: {what}")
+        elif log or rows.run.tier != self._tier:
+            self._find(f"{run_id} of tier {rows.run.tier} has a log of {len(log)} entries")
+        return pauses_of(log)
+
+    async def _look_at_death(self, life: int) -> None:
+        """What was acknowledged to a life is on disk now that it is dead."""
+        lines = self._lives[life].lines
+        told = [
+            line.split(" ") for line in lines if line.startswith(("accepted ", "ended ", "acked "))
+        ]
+        names = {words[1] if words[0] != "acked" else words[2] for words in told}
+        names |= {name.rpartition(".")[0] for name in names if "." in name}
+        if not names:
+            return
+        store = self._place.reader()
+        await store.open()
+        try:
+            loaded = await store.load(sorted(names))
+        finally:
+            await store.close()
+        runs = {rows.run.run_id: rows for rows in loaded if rows is not None}
+        for what in faults_at_death(lines, runs):
+            self._find(f"when life {life} ({self._lives[life].how}) was dead: {what}")
 
     def _look_at_run(self, rows: RunRows, reference: Reference) -> None:
         run = rows.run
@@ -252,15 +289,21 @@ class Matrix:
         acks = [*self._said("acked"), *(["ended", *words] for words in self._said("ended"))]
         for what in faults_of_acks(acks, runs):
             self._find(what)
-        for verb, run_id, *token in acks:
+        for verb, run_id, *token in acks if self._is_logged else ():
             if verb == "pause" and token[0] not in pauses.get(run_id, ()):
                 self._find(f"{run_id} was paused by {token[0]}, and its log does not say so")
             if verb == "unpause" and "" not in pauses.get(run_id, ()):
                 self._find(f"{run_id} was unpaused, and its log does not say so")
         effects = self._effects.read_text().splitlines()
         self.verdict.executions = len(effects)
-        for what in faults_of_effects(effects, runs):
+        judged = faults_of_effects if self._is_logged else faults_of_repeated_effects
+        for what in judged(effects, runs):
             self._find(what)
+
+
+def _path() -> str:
+    """Where the processes find what this one has found."""
+    return os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _points() -> tuple[list[str], list[int]]:

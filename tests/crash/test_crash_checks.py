@@ -21,9 +21,11 @@ from aether.record import (
 from aether.testing.rows import a_run, a_task
 from crash.checks import (
     differences,
+    faults_at_death,
     faults_of_acks,
     faults_of_effects,
     faults_of_log,
+    faults_of_repeated_effects,
     faults_of_rows,
     pauses_of,
     signature,
@@ -107,6 +109,40 @@ def test_an_effect_that_no_delivery_accounts_for_is_found(
     lines: list[str], found: list[str]
 ) -> None:
     assert list(faults_of_effects(lines, {"r": an_ended_run()[0]})) == found
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (["r.0 1 1", "r.0 2 1", "r.0 2 2"], []),
+        (["r.0 2 1", "r.0 2 1"], ["delivery 1 of r.0 was executed 2 times in epoch 2"]),
+        (["r.0 3 1"], ["r.0 was executed in epoch 3 of 2"]),
+        (["gone.0 1 1"], ["gone.0 was executed and is not recorded"]),
+    ],
+)
+def test_a_step_may_run_again_only_behind_an_epoch_of_its_own(
+    lines: list[str], found: list[str]
+) -> None:
+    rows = an_ended_run()[0]
+    rows.run.epoch = 2
+    assert list(faults_of_repeated_effects(lines, {"r": rows})) == found
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (["open", "accepted r 1", "ended r Succeeded 2"], []),
+        (["accepted gone 1"], ["gone was accepted and is gone"]),
+        (["acked cancel r"], ["r was cancelled, and is Succeeded"]),
+        (["asks pause r", "acked pause r me"], ["r was paused, and the store does not say so"]),
+        (["asks pause r", "acked pause r me", "asks unpause r"], []),
+        (["asks pause r", "acked pause r me", "asks unpause r", "acked unpause r"], []),
+    ],
+)
+def test_what_a_dead_process_had_acknowledged_is_looked_for_at_once(
+    lines: list[str], found: list[str]
+) -> None:
+    assert list(faults_at_death(lines, {"r": an_ended_run()[0]})) == found
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from aether.record import SNAPSHOT
 from aether.testing.postgres import PostgresServer, own_postgres_server
 from crash.harness import Matrix
-from crash.places import PostgresPlace, SqlitePlace
+from crash.places import Place, PostgresPlace, SqlitePlace
 
 __all__ = ["own_postgres_server"]  # a fixture
 
 KILLS = 40
+KILLS_OF_SNAPSHOTS = 16
 
 
 def a_seed() -> int:
@@ -45,3 +47,19 @@ def test_the_same_holds_where_the_server_outlives_the_process(
     assert verdict.findings == [], verdict.in_words()
     assert verdict.kills == KILLS
     assert verdict.runs > KILLS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_runs_kept_as_snapshots_all_survive_with_whatever_came_from_outside(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    place: Place = SqlitePlace(tmp_path / "aether.db")
+    if kind == "postgres":
+        server: PostgresServer = request.getfixturevalue("own_postgres_server")
+        place = PostgresPlace(server.dsn)
+    verdict = Matrix(place, tmp_path, KILLS_OF_SNAPSHOTS, a_seed(), SNAPSHOT).run()
+    print(verdict.in_words())
+    assert verdict.findings == [], verdict.in_words()
+    assert verdict.kills == KILLS_OF_SNAPSHOTS
+    assert verdict.runs > KILLS_OF_SNAPSHOTS

@@ -21,7 +21,7 @@ from aether.adapters.store import PostgresStore, SqliteStore, sqlite_path
 from aether.app import Aether
 from aether.errors import Refused
 from aether.ports import RunQuery, Store
-from aether.record import Phase
+from aether.record import ACTION_LOG, Phase
 from crash.driving import Effects, act, equip
 from crash.fault_points import BROKER_CALLS, STORE_CALLS, VARIABLE, Fuse, Fused, die
 from crash.kinds import ACTED_UPON, BY_CLOCK, BY_HAND, KINDS, TEMPLATE
@@ -32,6 +32,8 @@ RUNS = 300
 
 FIRES = 20
 """Times that one life fires the cron by hand."""
+
+TIER = "AETHER_CRASH_TIER"
 
 OPEN = tuple(phase for phase in Phase if not phase.is_terminal)
 FIRST_FIRE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,12 +50,13 @@ def store_of(url: str) -> Store:
 
 def open_app(url: str) -> Aether:
     """As anybody would, unless a fault point is asked for."""
-    wanted = os.environ.get(VARIABLE, "")
+    wanted, tier = os.environ.get(VARIABLE, ""), os.environ.get(TIER, ACTION_LOG)
     if not wanted:
-        return Aether(url)
+        return Aether(url, tier=tier)
     fuse = Fuse(wanted, die)
     store = Fused(store_of(url), STORE_CALLS, fuse)
-    return Aether(store=store, broker=Fused(LocalBroker(), BROKER_CALLS, fuse))  # type: ignore[arg-type]
+    broker = Fused(LocalBroker(), BROKER_CALLS, fuse)
+    return Aether(store=store, broker=broker, tier=tier)  # type: ignore[arg-type]
 
 
 class Life:
