@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterable
 from copy import copy
 from typing import Any
 
-from ..record import Phase
+from ..record import Phase, RunRows
 from . import events as ev
 from .dag import advance_dag
 from .events import Decision, Event
+from .forking import begin_fork, forked
+from .function_events import decide_function
+from .functions import FunctionPlan, FunctionState
 from .hooks import complete_hook, hook_delivered, start_hook
 from .leaf import on_completed, on_resumed, on_started, on_worker_lost
 from .lifecycle import (
@@ -24,11 +27,27 @@ from .lifecycle import (
 )
 from .loop import advance_loop
 from .nodes import release_held
+from .spec import Plan
 from .state import DagScope, LoopScope, State
 from .turn import Turn
 
+AnyPlan = Plan | FunctionPlan
+AnyState = State | FunctionState
 
-def decide(state: State, event: Event) -> Decision:
+
+def new_state(plan: AnyPlan) -> AnyState:
+    """Of a run that is about to begin."""
+    return FunctionState(plan) if isinstance(plan, FunctionPlan) else State(plan)
+
+
+def load_state(plan: AnyPlan, rows: RunRows) -> AnyState:
+    """The state that these rows stand for."""
+    if isinstance(plan, FunctionPlan):
+        return FunctionState.load(plan, rows)
+    return State.load(plan, rows)
+
+
+def decide(state: AnyState, event: Event) -> Decision:
     """What `event` changes in `state`, and what is to be done about it.
 
     The same state and event always give the same decision. `state` is advanced by the changes of the
@@ -38,8 +57,10 @@ def decide(state: State, event: Event) -> Decision:
     return decide_all(state, (event,))
 
 
-def decide_all(state: State, events: Iterable[Event]) -> Decision:
+def decide_all(state: AnyState, events: Iterable[Event]) -> Decision:
     """The events in order, as one decision. Requests that may be refused must come alone."""
+    if isinstance(state, FunctionState):
+        return decide_function(state, events)
     turn: Turn | None = None
     for event in events:
         if turn is None:
@@ -58,6 +79,8 @@ def _begin(state: State, event: Event) -> Turn:
     if isinstance(event, ev.RunSubmitted):
         state.begin(copy(event.run))  # the event must stay as it is: it may be decided again
         return Turn(state, event.at, fresh_run=True)
+    if isinstance(event, ev.RunForked):
+        return begin_fork(state, event)
     return Turn(state, event.at)
 
 
@@ -92,11 +115,12 @@ def _time_passed(turn: Turn, event: ev.TimePassed) -> None:
 
 _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ev.RunSubmitted: submitted,
+    ev.RunForked: forked,
     ev.TaskStarted: on_started,
     ev.TaskCompleted: on_completed,
     ev.TaskResumed: on_resumed,
     ev.WorkerLost: on_worker_lost,
-    ev.RunTakenOver: lambda turn, event: taken_over(turn),
+    ev.RunTakenOver: taken_over,
     ev.RunCancelled: cancelled,
     ev.RunPaused: paused,
     ev.RunUnpaused: unpaused,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..errors import InvalidState, Problem
 from ..record import Phase
 from .containers import overdue_container, stop_below
-from .events import RunCancelled, RunFailed, RunPaused, RunSubmitted, RunUnpaused
+from .events import RunCancelled, RunFailed, RunPaused, RunSubmitted, RunTakenOver, RunUnpaused
+from .functions import FunctionState
 from .hooks import end_overdue_hooks, fire_run_end, is_at_work
 from .leaf import deliver_again, overdue, retry_due
 from .nodes import create_node, release_held
@@ -34,7 +35,7 @@ def conclude_run(turn: Turn) -> None:
 
 
 def cancelled(turn: Turn, event: RunCancelled) -> None:
-    _must_be_open(turn.state, "cancelled")
+    must_be_open(turn.state, "cancelled")
     message = f"cancelled by {event.by}"
     _stop(turn, Phase.CANCELLED, message, hooks=True)
 
@@ -45,7 +46,7 @@ def failed(turn: Turn, event: RunFailed) -> None:
 
 
 def paused(turn: Turn, event: RunPaused) -> None:
-    _must_be_open(turn.state, "paused")
+    must_be_open(turn.state, "paused")
     if turn.state.run.paused_at is not None:
         turn.nothing = "the run is paused already"
         return
@@ -56,7 +57,7 @@ def unpaused(turn: Turn, event: RunUnpaused) -> None:
     """Deadlines stood still: they move by as long as the pause was."""
     state = turn.state
     run = state.run
-    _must_be_open(state, "unpaused")
+    must_be_open(state, "unpaused")
     if run.paused_at is None:
         turn.nothing = "the run is not paused"
         return
@@ -76,13 +77,16 @@ def unpaused(turn: Turn, event: RunUnpaused) -> None:
     release_held(turn)
 
 
-def taken_over(turn: Turn) -> None:
+def taken_over(turn: Turn, event: RunTakenOver) -> None:
     """Another engine goes on: what was on its way is delivered again, behind a new fence."""
     state = turn.state
     if state.finished:
         turn.nothing = "the run is over"
         return
     turn.set_run(epoch=state.run.epoch + 1)
+    if event.owner:
+        turn.set_run(owner=event.owner)
+        state.run.claimed = 0  # the claim is made good
     for node in list(state.nodes.values()):
         if node.spec.body is None and node.row.phase in (Phase.READY, Phase.RUNNING):
             deliver_again(turn, node)
@@ -128,7 +132,7 @@ def _stop(turn: Turn, phase: Phase, message: str, *, hooks: bool) -> None:
         fire_run_end(turn)
 
 
-def _must_be_open(state: State, verb: str) -> None:
+def must_be_open(state: State | FunctionState, verb: str) -> None:
     run = state.run
     if run.phase.is_terminal:
         raise InvalidState(

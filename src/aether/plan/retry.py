@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from ..errors import InvalidExpression
-from ..record import Phase, TaskRow
+from ..record import ActivityOptions, Phase, TaskRow
 from .binding import Warn
 from .env import attempt_env
 from .spec import RetrySpec
@@ -40,7 +40,7 @@ def grants(
     return verdict is True or verdict == "true"
 
 
-def wait_before(retry: RetrySpec, run_id: str, row: TaskRow) -> int:
+def wait_before(retry: RetrySpec | ActivityOptions, run_id: str, row: TaskRow) -> int:
     """Microseconds until the next attempt. Chance comes from names, so that replays agree."""
     if not retry.initial:
         return 0

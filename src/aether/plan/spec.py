@@ -109,6 +109,7 @@ class NodeSpec(msgspec.Struct, kw_only=True):
     outputs: tuple[OutputSlot, ...] = ()
     output_artifacts: tuple[ArtifactSlot, ...] = ()
     timeout: int = 0
+    priority: int = 0  # 0 is the plan's
     retry: RetrySpec | None = None
     tolerance: ContinueSpec = ContinueSpec()
     when: Program | None = None
