@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from unit.plan.function_world import SECOND, START, FunctionWorld, a_path, a_step
 
 from aether.errors import InvalidState
 from aether.plan import (
@@ -49,6 +48,7 @@ from aether.record import (
     UpdateAnswered,
     WaitOpened,
 )
+from unit.plan.function_world import SECOND, START, FunctionWorld, a_path, a_step
 
 encode = msgspec.json.encode
 
