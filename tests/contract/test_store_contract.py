@@ -20,6 +20,11 @@ class TestMemoryStoreWithoutHistory(StoreContract):
         return MemoryStore()
 
 
+class TestMemoryStoreOfSeveralEngines(StoreContract):
+    async def make(self) -> Store:
+        return MemoryStore(shared=True)
+
+
 class TestStoreFromRecords(StoreContract):
     async def make(self) -> Store:
         return store_from(DictRecords())
@@ -32,11 +37,11 @@ class TestStoreFromRecordsThatStandOnAStore(StoreContract):
 
 def test_the_suites_set_every_member_of_every_row() -> None:
     rows: list[tuple[msgspec.Struct, set[str]]] = [
-        (whole_rows.FULL_RUN, {"token"}),
+        (whole_rows.FULL_RUN, {"token", "claimed"}),
         (whole_rows.FULL_TASK, set()),
         (whole_rows.FULL_HOOK, set()),
         (whole_rows.FULL_CRON, {"token"}),
-        (whole_rows.full_run(), {"token", "redo"}),
+        (whole_rows.full_run(), {"token", "redo", "claimed"}),
         (whole_rows.full_task(), {"token"}),
     ]
     for row, left_out in rows:

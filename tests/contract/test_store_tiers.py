@@ -8,7 +8,7 @@ from aether.engine.faults import Faults
 from aether.engine.tiers import Tiers
 from aether.ports import Store
 from aether.record import MEMORY, SNAPSHOT, RunRow
-from aether.testing import StoreContract
+from aether.testing import RowsContract, StoreContract
 
 
 class InOneTier(Tiers):
@@ -41,12 +41,12 @@ class TestTiersOverMemory(StoreContract):
         return over(Tiers, MemoryStore(history=True))
 
 
-class TestTierMemory(StoreContract):
+class TestTierMemory(RowsContract):
     async def make(self) -> Store:
         return over(InMemory, MemoryStore())
 
 
-class TestTierSnapshotOverMemory(StoreContract):
+class TestTierSnapshotOverMemory(RowsContract):
     async def make(self) -> Store:
         return over(InSnapshots, MemoryStore())
 
@@ -56,6 +56,6 @@ class TestTiersOverSqlite(StoreContract):
         return over(Tiers, SqliteStore(self.folder() / "aether.db"))
 
 
-class TestTierSnapshotOverSqlite(StoreContract):
+class TestTierSnapshotOverSqlite(RowsContract):
     async def make(self) -> Store:
         return over(InSnapshots, SqliteStore(self.folder() / "aether.db"))

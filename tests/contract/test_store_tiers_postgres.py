@@ -11,7 +11,7 @@ from aether.engine.faults import Faults
 from aether.engine.tiers import Tiers
 from aether.ports import Store
 from aether.record import SNAPSHOT, RunRow
-from aether.testing import StoreContract
+from aether.testing import RowsContract
 from aether.testing.postgres import PostgresServer, postgres_schema, postgres_server
 
 __all__ = ["postgres_schema", "postgres_server"]  # fixtures
@@ -28,7 +28,7 @@ class InSnapshots(Tiers):
         return False
 
 
-class TestTierSnapshotOverPostgres(StoreContract):
+class TestTierSnapshotOverPostgres(RowsContract):
     @pytest.fixture(autouse=True)
     def _place(self, postgres_server: PostgresServer, postgres_schema: str) -> None:
         self.dsn, self.schema = postgres_server.dsn, postgres_schema

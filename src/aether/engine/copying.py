@@ -171,6 +171,7 @@ def _difference(a: RunRows, b: RunRows | None) -> str:
     if (a.run.seq, a.run.head) != (b.run.seq, b.run.head):
         return f"the source is at step {a.run.seq}, the target at {b.run.seq} with another head"
     a.run.token = b.run.token
+    a.run.owner, a.run.claimed = b.run.owner, b.run.claimed
     return "" if a == b else "its rows in the target differ from those in the source"
 
 

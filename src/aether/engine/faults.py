@@ -40,3 +40,13 @@ class Faults:
             return
         with suppress(Exception):  # there is nobody left to tell
             self._sink.on_error(fault, error)
+
+
+class SinkOf:
+    """Faults as an ErrorSink, for parts that want one."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+
+    def on_error(self, fault: Fault, error: BaseException | None = None) -> None:
+        self._faults.pass_on(fault, error)

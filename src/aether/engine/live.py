@@ -138,12 +138,22 @@ class LiveRun:
 
 
 class Unsure:
-    """A commit that may have happened: the decision, its number, and the events it was made of."""
+    """A commit that may have happened: the decision, its number, the hash of its log entry, epoch and owner
+    under which it was made, and the events it was made of."""
 
-    __slots__ = ("decision", "seq", "taken")
+    __slots__ = ("decision", "head", "reign", "seq", "taken")
 
-    def __init__(self, seq: int, taken: list[Event | Request], decision: Decision) -> None:
+    def __init__(
+        self,
+        seq: int,
+        head: bytes,
+        reign: tuple[int, int],
+        taken: list[Event | Request],
+        decision: Decision,
+    ) -> None:
         self.seq = seq
+        self.head = head
+        self.reign = reign
         self.taken = taken
         self.decision = decision
 

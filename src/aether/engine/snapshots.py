@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Sequence
 from copy import copy
 
+from msgspec import UNSET
+
 from ..errors import CommitUnknown, StoreUnavailable
 from ..ports import Clock, Commit, CommitOutcome, Committed, Conflict, Handle, Refusal, Store
 from ..record import RunPatch, patch_run
@@ -49,6 +51,7 @@ class Write:
             made.tasks = [*made.tasks, *decision.tasks]
             made.hooks = [*made.hooks, *decision.hooks]
             made.document = decision.document  # refused, as it is to be
+            made.consumed = decision.consumed
         return made
 
     def give_back(self, error: BaseException | None = None) -> None:
@@ -259,11 +262,16 @@ class Snapshots:
             held.writing = None
 
     async def _settle_doubt(self, held: Held) -> None:
-        """Only this process writes the run: another token on disk means that our commit is there."""
+        """While the run is held for us, only this process writes it: another token on disk means that our
+        commit is there."""
         row = await self._durable.run(held.run_id)
         decision, held.unsettled = held.unsettled, None
         held.doubtful = False
         if row is None or row.token == held.saved:
+            return
+        named = UNSET if decision is None else decision.run.owner
+        if row.held_by not in (held.held_by, named):
+            await self.release(held)  # another engine has claimed it: what it finds on disk counts
             return
         held.saved = row.token
         if decision is not None:

@@ -12,13 +12,18 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from ..errors import AetherError, CommitUnknown, EngineBug, ProblemError, StoreUnavailable
+from ..errors import (
+    AetherError,
+    CommitUnknown,
+    EngineBug,
+    ProblemError,
+    StoreError,
+    StoreUnavailable,
+)
 from ..plan import (
     Decision,
     Event,
     RunFailed,
-    RunSubmitted,
-    RunTakenOver,
     State,
     TimePassed,
     decide_all,
@@ -26,6 +31,7 @@ from ..plan import (
 from ..ports import Clock, Commit, CommitOutcome, Committed, Conflict, Refusal, Store
 from ..record import (
     ACTION_LOG,
+    Cut,
     HookPatch,
     HookRow,
     RunPatch,
@@ -36,7 +42,13 @@ from ..record import (
 )
 from .faults import Faults
 from .ledger import Ledger
+from .letters import Letter, consumed, encode_refusal
 from .live import LiveRun, Request, Unsure, event_of
+from .loading import Loader
+from .membership import Membership
+from .prefix import begins_before, kept_rows
+from .sizes import Sizes
+from .sizes import refusal as too_large
 
 ROUND = 512
 """Changes after which a round goes to the store, so that no run waits long for the others."""
@@ -51,15 +63,27 @@ _PATIENCE = 2
 class Decided:
     """One run's decision on its way to the store."""
 
-    __slots__ = ("commit", "decision", "live", "taken")
+    __slots__ = ("commit", "decision", "live", "reign", "taken")
 
     def __init__(
-        self, live: LiveRun, taken: list[Event | Request], decision: Decision, commit: Commit
+        self,
+        live: LiveRun,
+        taken: list[Event | Request],
+        decision: Decision,
+        commit: Commit,
+        reign: tuple[int, int],
     ) -> None:
         self.live = live
         self.taken = taken
         self.decision = decision
         self.commit = commit
+        self.reign = reign  # epoch and owner
+
+    def in_doubt(self) -> Unsure:
+        run = self.commit.run
+        seq = run.seq if isinstance(run.seq, int) else 0
+        head = run.head if isinstance(run.head, bytes) else b""
+        return Unsure(seq, head, self.reign, self.taken, self.decision)
 
 
 class Stepper:
@@ -73,17 +97,22 @@ class Stepper:
         clock: Clock,
         faults: Faults,
         ledger: Ledger,
+        sizes: Sizes,
         revive: Callable[[LiveRun, RunRows], Awaitable[State | None]],
         perform: Callable[[LiveRun, Decision], None],
         arm: Callable[[LiveRun], None],
         retire: Callable[[LiveRun], None],
         lost: Callable[[LiveRun, Exception | None], None],
+        membership: Membership,
+        abroad: Callable[[LiveRun, RunRow], None],
     ) -> None:
         self._store = store
         self._clock = clock
         self._faults = faults
         self._ledger = ledger
-        self._revive = revive
+        self._sizes = sizes
+        self._membership = membership
+        self._loader = Loader(store, clock, membership, revive, perform, self._answer, lost, abroad)
         self._perform = perform
         self._arm = arm
         self._retire = retire
@@ -138,15 +167,27 @@ class Stepper:
                 await future
                 continue
             try:
+                if self._membership.is_in_doubt:
+                    await self._make_sure()
                 await self._round()
             except Exception as error:  # noqa: BLE001 - a fault in one round must not end the engine
                 self._faults.report("decide", "the engine itself failed", error, critical=True)
             await asyncio.sleep(0)
 
+    async def _make_sure(self) -> None:
+        """We may have slept for longer than our lease: nothing is decided before the store has answered."""
+        while self._open:
+            try:
+                await self._membership.confirm()
+            except StoreError as error:
+                await self._store_is_down(error)
+            else:
+                return
+
     async def _round(self) -> None:
         batch: list[Decided] = []
         size = 0
-        down: StoreUnavailable | None = None
+        down: StoreError | None = None
         while self._open and self._line and size < ROUND and down is None:
             live = self._line.popleft()
             live.queued = False
@@ -154,7 +195,7 @@ class Stepper:
             decided = None
             try:
                 decided = await self._decide(live)
-            except StoreUnavailable as error:
+            except (StoreUnavailable, CommitUnknown) as error:  # a claim may be made again
                 down = error
             except Exception as error:  # noqa: BLE001 - it cannot be loaded; the others go on
                 self._quarantine(live, error, [])
@@ -181,7 +222,7 @@ class Stepper:
         """The next decision of this run, or None if its events change nothing."""
         state = live.state
         if state is None:
-            state = await self._load(live)
+            state = await self._loader.load(live)
             if state is None:
                 return None
         taken = live.take()
@@ -192,6 +233,8 @@ class Stepper:
         except Exception as error:  # noqa: BLE001 - the run is quarantined, the others go on
             if isinstance(error, ProblemError) and isinstance(taken[0], Request):
                 # Only requests may be refused, they come alone, and nothing has changed.
+                if isinstance(taken[0], Letter):
+                    return self._only_answer(live, state, taken, encode_refusal(error))
                 taken[0].refused(error)
                 if state.finished and not live.events:
                     self._retire(live)
@@ -199,6 +242,8 @@ class Stepper:
                 self._quarantine(live, error, taken)
             return None
         if not decision.changes:
+            if isinstance(taken[0], Letter):
+                return self._only_answer(live, state, taken, b"")
             self._answer(taken)
             self._arm(live)  # its timer may have come too early, and then is spent
             if decision.more:
@@ -206,53 +251,23 @@ class Stepper:
             elif state.finished and not live.events:
                 self._retire(live)
             return None
-        return Decided(live, taken, decision, self._as_commit(live, state, taken, decision))
+        if fault := self._sizes.fault_of(decision.changes, state):
+            return self._too_large(live, state, taken, fault)
+        commit = self._as_commit(live, state, taken, decision)
+        return Decided(live, taken, decision, commit, _reign(state))
 
-    async def _load(self, live: LiveRun) -> State | None:
-        """The state of a run that this engine does not hold, or no longer trusts."""
-        first = live.events[0] if live.events else None
-        rows = (await self._store.load([live.run_id]))[0]
-        if rows is None:
-            if live.plan is not None and live.document is not None and first is not None:
-                if live.unsure is not None:
-                    live.put_back(live.unsure.taken)
-                    live.unsure = None
-                live.token = None
-                live.state = State(live.plan)
-                return live.state
-            self._lost(live, None)
-            return None
-        if live.unsure is not None and live.token is None:
-            if not _is_ours(live.unsure.taken, rows.run):
-                live.put_back(live.unsure.taken)
-                live.unsure = None
-                self._lost(live, None)
-                return None
-        state = await self._revive(live, rows)
-        if state is None:
-            self._lost(live, None)
-            return None
-        live.document = None
-        live.token = rows.run.token
-        live.state = state
-        if live.unsure is not None:
-            unsure, live.unsure = live.unsure, None
-            self._settle_doubt(live, state, unsure)
-        return state
-
-    def _settle_doubt(self, live: LiveRun, state: State, unsure: Unsure) -> None:
-        """Nobody else decides for this run: if the store is at our number, it was our commit."""
-        if state.run.seq < unsure.seq:
-            live.put_back(unsure.taken)
-            return
-        self._answer(unsure.taken)
-        if state.run.seq == unsure.seq:
-            self._perform(live, unsure.decision)
-            if unsure.decision.more:
-                live.add(TimePassed(state.now), first=True)
-        else:
-            # Others have gone on meanwhile; what was to be performed follows from the rows again.
-            live.add(RunTakenOver(state.run.created_at), first=True)
+    def _only_answer(
+        self, live: LiveRun, state: State, taken: list[Event | Request], answer: bytes
+    ) -> Decided:
+        """Nothing changes, but the sender of a letter is told so, once."""
+        commit = Commit(
+            run_id=live.run_id,
+            expected=live.token,
+            run=RunPatch(),
+            outside=True,
+            consumed=consumed(taken[0], answer),
+        )
+        return Decided(live, taken, Decision([], []), commit, _reign(state))
 
     def _as_commit(
         self, live: LiveRun, state: State, taken: list[Event | Request], decision: Decision
@@ -269,6 +284,8 @@ class Stepper:
                 live.saw(change)  # type: ignore[arg-type]  # likewise
             elif kind is RunPatch or kind is RunRow:
                 run = change  # type: ignore[assignment]  # likewise
+            elif kind is Cut:
+                tasks += kept_rows(taken[0])
             else:
                 hooks.append(change)  # type: ignore[arg-type]  # what is left
                 if kind is HookRow:
@@ -277,6 +294,7 @@ class Stepper:
         log = None
         if self._store.keeps_log and state.run.tier == ACTION_LOG:
             log = self._ledger.entry(state, decision.changes, run)
+        outside = isinstance(taken[0], Request) and type(taken[0].event) is not TimePassed
         return Commit(
             run_id=live.run_id,
             expected=live.token,
@@ -285,7 +303,9 @@ class Stepper:
             hooks=hooks,
             document=live.document if live.token is None else None,
             log=log,
-            outside=isinstance(taken[0], Request) and type(taken[0].event) is not TimePassed,
+            outside=outside,
+            shares=log is not None and begins_before(run),
+            consumed=consumed(taken[0]) if outside else (),
         )
 
     # Committing
@@ -303,10 +323,11 @@ class Stepper:
             await self._store_is_down(error)
         except CommitUnknown as error:
             for decided in batch:
-                state = decided.live.state
-                seq = state.run.seq if state else 0
-                decided.live.unsure = Unsure(seq, decided.taken, decided.decision)
                 decided.live.forget_state()
+                if decided.decision.changes:
+                    decided.live.unsure = decided.in_doubt()
+                else:
+                    self._give_back(decided)
                 decided.live.add(TimePassed(self._clock.now()))
             await self._store_is_down(error)
         except Exception as error:  # noqa: BLE001 - one bad decision must not take the others along
@@ -340,13 +361,22 @@ class Stepper:
             elif state.finished and not live.events:
                 self._retire(live)
         elif isinstance(outcome, Conflict):
-            live.put_back(decided.taken)
+            self._give_back(decided)
             live.forget_state()
             if live.token is None and live.document is not None:
                 self._lost(live, None)
         elif isinstance(outcome, Refusal):
             error = AetherError(f"the store refused a decision: {outcome.reason}")
             self._quarantine(live, error, decided.taken)
+
+    def _give_back(self, decided: Decided) -> None:
+        """To be decided again. A letter may have been read by another engine: its inbox knows."""
+        first = decided.taken[0]
+        if isinstance(first, Letter):
+            first.leave()
+            decided.live.add(TimePassed(self._clock.now()))
+        else:
+            decided.live.put_back(decided.taken)
 
     def _answer(self, taken: list[Event | Request]) -> None:
         for item in taken:
@@ -371,6 +401,24 @@ class Stepper:
         else:
             live.add(RunFailed(self._clock.now(), what))
 
+    def _too_large(
+        self, live: LiveRun, state: State, taken: list[Event | Request], fault: str
+    ) -> Decided | None:
+        """A value that the run has put together is none that may be stored: a request that led to it is
+        refused, and nothing has changed; a run that came to it by itself ends in Error."""
+        live.forget_state()
+        error = too_large(fault)
+        if isinstance(taken[0], Letter):
+            return self._only_answer(live, state, taken, encode_refusal(error))
+        if isinstance(taken[0], Request):
+            taken[0].refused(error)
+            if live.token is None:
+                self._lost(live, error)
+            return None
+        live.fail_requests(error)
+        live.add(RunFailed(self._clock.now(), fault))
+        return None
+
     async def _store_is_down(self, error: Exception) -> None:
         if not self._open:
             return
@@ -394,11 +442,5 @@ class Stepper:
             self._naps.remove(future)
 
 
-def _is_ours(taken: list[Event | Request], run: RunRow) -> bool:
-    """Whether `run` is the one that the submit among `taken` was to create."""
-    for item in taken:
-        event = event_of(item)
-        if isinstance(event, RunSubmitted):
-            ours = event.run
-            return (ours.document, ours.created_at) == (run.document, run.created_at)
-    return True
+def _reign(state: State) -> tuple[int, int]:
+    return state.run.epoch, state.run.owner

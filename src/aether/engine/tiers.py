@@ -8,7 +8,7 @@ A token below 0 is one of the store in memory, so that none of one store is ever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -43,18 +43,20 @@ from ..record import (
 from .faults import Faults
 from .merged import merged_runs, merged_unfinished
 from .snapshots import Snapshots, Write, inside
+from .tier_cluster import SharedTiers
 from .unsaved import MOST, Held, only_waits
 
 _CONFLICT = Conflict()
 
 
-class Tiers:
+class Tiers(SharedTiers):
     """A Store over two: `durable`, and `volatile`, which is empty and nobody else's. `ahead` is how many
     rounds of decisions may go on while all that the durable store takes at once are on their way."""
 
     def __init__(
         self, durable: Store, volatile: Store, clock: Clock, faults: Faults, *, ahead: int = 0
     ) -> None:
+        super().__init__()
         self._durable = durable
         self._volatile = volatile
         self._ahead = ahead
@@ -69,6 +71,18 @@ class Tiers:
     def keeps_log(self) -> bool:
         """Of runs of tier `state-action-log`; no other has one."""
         return self._durable.keeps_log
+
+    @property
+    def keeps_payloads(self) -> bool:
+        """Whoever calls hands in whole values: memory shares them, and the durable store sees to it
+        itself that large ones are kept once."""
+        return False
+
+    async def payloads(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        return {}
+
+    async def collect(self, limit: int = 100) -> int:
+        return await self._durable.collect(limit)
 
     def tier_of(self, row: RunRow) -> str:
         return row.tier
@@ -112,16 +126,29 @@ class Tiers:
         found: list[RunRows | None] = []
         for run_id in run_ids:
             rows = next(far) if run_id in strangers else None
-            if rows is not None and self.tier_of(rows.run) == SNAPSHOT and not _finished(rows):
+            if rows is not None and self._is_to_adopt(rows):
                 await self._adopt(rows)
             found.append(await self._near(run_id) if run_id in self._held else rows)
         return found
 
+    def _is_to_adopt(self, rows: RunRows) -> bool:
+        """Runs of other engines are only read: they move elsewhere."""
+        run = rows.run
+        ours = run.held_by == self._session
+        return ours and self.tier_of(run) == SNAPSHOT and not _finished(rows)
+
     async def _near(self, run_id: str) -> RunRows | None:
         rows = (await self._volatile.load([run_id]))[0]
         if rows is not None:
-            rows.run.token = -rows.run.token
+            self._as_ours(rows.run)
         return rows
+
+    def _as_ours(self, row: RunRow) -> RunRow:
+        """A row of the store in memory, as it is to be seen outside."""
+        row.token = -row.token
+        held = self._held.get(row.run_id)
+        row.claimed = 0 if held is None else held.claimed
+        return row
 
     async def _adopt(self, rows: RunRows) -> None:
         """From here on the run moves in memory, from where its last snapshot left it."""
@@ -144,6 +171,8 @@ class Tiers:
         outcome = (await self._volatile.commit([commit]))[0]
         if isinstance(outcome, Committed):
             held.token = outcome.token
+            if isinstance(commit.run, RunRow) and not held.held_by:
+                held.held_by = commit.run.owner
             self._held[held.run_id] = held
             return Committed(-outcome.token)
         if held.saved is not None and isinstance(outcome, Conflict):
@@ -154,9 +183,7 @@ class Tiers:
         if run_id not in self._held:
             return await self._durable.run(run_id)
         row = await self._volatile.run(run_id)
-        if row is not None:
-            row.token = -row.token
-        return row
+        return None if row is None else self._as_ours(row)
 
     async def document(self, digest: bytes) -> bytes | None:
         text = await self._volatile.document(digest)
@@ -173,7 +200,7 @@ class Tiers:
         page = await merged_runs(self._volatile, self._durable, newer, query)
         for row in page.runs:
             if row.run_id in newer:
-                row.token = -row.token
+                self._as_ours(row)
         return page
 
     async def history(
@@ -182,6 +209,14 @@ class Tiers:
         if run_id in self._held:
             return []
         return await self._durable.history(run_id, after_seq, limit)
+
+    async def forks(self, roots: Sequence[str]) -> Sequence[RunRow]:
+        """None of tier `memory` has any, and every other is on disk from its beginning."""
+        found = list(await self._durable.forks(roots))
+        for place, row in enumerate(found):
+            if row.run_id in self._held:
+                found[place] = await self.run(row.run_id) or row
+        return found
 
     async def delete(self, run_id: str) -> bool:
         held = self._held.get(run_id)

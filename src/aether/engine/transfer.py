@@ -99,12 +99,14 @@ class _Writing:
         return commit
 
     def _first(self) -> RunRow:
-        if self.done:
-            return self._row
         row = self._row
+        if self.done:
+            return msgspec.structs.replace(row, owner=0)
         fixed = {name: getattr(row, name) for name in _FIXED}
         return RunRow(**fixed, phase=Phase.CANCELLED, message=HALF, finished_at=row.created_at)
 
 
 def _all_of(row: RunRow) -> RunPatch:
-    return RunPatch(**{name: getattr(row, name) for name in RunPatch.__struct_fields__})
+    """But for the owner, whose session means nothing in another store: whoever comes may claim the run."""
+    members = {name: getattr(row, name) for name in RunPatch.__struct_fields__}
+    return RunPatch(**members | {"owner": 0})

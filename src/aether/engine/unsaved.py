@@ -97,8 +97,10 @@ class Held:
     """A run whose newest rows are in memory."""
 
     __slots__ = (
+        "claimed",
         "deciding",
         "doubtful",
+        "held_by",
         "open_hooks",
         "over",
         "refused",
@@ -125,6 +127,8 @@ class Held:
         self.deciding = False  # and brings a decision that memory does not have yet
         self.doubtful = False  # the last write may have happened
         self.unsettled: Commit | None = None  # and so may this decision, which memory does not have
+        self.claimed = 0  # the session that has claimed it, until its next decision
+        self.held_by = 0  # the session for which it is held
         self.refused = ""  # why the disk will never take what is unsaved
         self.over = over
         self.open_hooks = open_after(frozenset(), hooks)
@@ -132,11 +136,15 @@ class Held:
     @classmethod
     def of(cls, rows: RunRows, saved: Token | None) -> Held:
         hooks = list(rows.hooks.values())
-        return cls(rows.run.run_id, saved, rows.run.phase.is_terminal, hooks)
+        held = cls(rows.run.run_id, saved, rows.run.phase.is_terminal, hooks)
+        held.claimed, held.held_by = rows.run.claimed, rows.run.held_by
+        return held
 
     def took(self, commit: Commit, token: Token) -> None:
         """Memory has `commit` now."""
         self.token = token
+        if commit.run.owner is not UNSET:
+            self.claimed, self.held_by = 0, commit.run.owner
         self.over = self.over_after(commit)
         self.open_hooks = open_after(self.open_hooks, commit.hooks)
 

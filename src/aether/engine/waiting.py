@@ -71,6 +71,13 @@ class Waiting:
             if not watchers:
                 del self._watchers[run_id]
 
+    def is_awaited(self, run_id: str) -> bool:
+        return run_id in self._waiters or run_id in self._watchers
+
+    def awaited(self) -> set[str]:
+        """Runs that somebody waits for."""
+        return {*self._waiters, *self._watchers}
+
     def changed(self, run_id: str) -> None:
         if self._watchers:
             for changes in self._watchers.get(run_id, ()):

@@ -11,7 +11,6 @@ import pytest
 
 from aether.adapters.store import SqliteStore
 from aether.adapters.store.sqlite import database
-from aether.adapters.store.sqlite.definitions import DefinitionWriter
 from aether.adapters.store.sqlite.parts import Changes
 from aether.adapters.store.sqlite.writer import Writer
 from aether.errors import CommitUnknown, Refused, StoreUnavailable
@@ -32,7 +31,7 @@ def changes_of(path: Path) -> tuple[apsw.Connection, Changes]:
     """The blocking part of a store alone, with its connection at hand to make it fail."""
     db, _ = database.prepare(path, 1)
     writer = Writer(db, path, keeps_log=True)
-    return db, Changes(path, writer, DefinitionWriter(db, writer), db.close)
+    return db, Changes(path, db, writer, db.close)
 
 
 async def refused(store: SqliteStore) -> Refused:

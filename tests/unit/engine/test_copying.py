@@ -47,11 +47,11 @@ async def copy(source, target) -> Copied:
 
 
 async def content(store):
-    """All that a store holds, tokens aside."""
+    """All that a store holds, tokens and owners aside."""
     runs = (await store.runs(RunQuery(limit=1000))).runs
     rows = await store.load([run.run_id for run in runs])
     for each in rows:
-        each.run.token = 0
+        each.run.token = each.run.owner = 0
     return (
         rows,
         [await store.history(run.run_id) for run in runs],

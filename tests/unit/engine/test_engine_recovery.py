@@ -14,11 +14,11 @@ class SlowList(MemoryStore):
 
     failures = 0
 
-    async def unfinished(self, after="", limit=256):
+    async def orphans(self, session, after=None, limit=256):
         if self.failures:
             self.failures -= 1
             raise StoreUnavailable("down")
-        return await super().unfinished(after, limit)
+        return await super().orphans(session, after, limit)
 
 
 async def left_behind(store, count):

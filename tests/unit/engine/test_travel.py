@@ -24,6 +24,7 @@ OF_THE_STORE = {
     "token": 0,
     "head": b"",
     "signature": b"",
+    "claimed": 0,
 }  # they guard the log and are not part of it
 
 

@@ -58,7 +58,7 @@ class TieredWorld(World):
         self.store.__dict__ |= {
             name: value for name, value in old.__dict__.items() if name not in Disk().__dict__
         }
-        for name in ("_runs", "_documents", "_created", "_by_cron", "_unfinished", "_last_token"):
+        for name in ("_runs", "_documents", "_created", "_by_cron", "_open", "_last_token"):
             setattr(self.store, name, getattr(old, name))
         old.__dict__ |= MemoryStore().__dict__
         await self.start()

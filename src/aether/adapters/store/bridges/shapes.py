@@ -30,6 +30,7 @@ _hook_decoder: msgspec.msgpack.Decoder[HookRow] = msgspec.msgpack.Decoder(HookRo
 
 def run_record(row: RunRow, text: bytes, redo: bytes | None = None) -> RunRecord:
     members = {name: getattr(row, name) for name in _RUN_FIELDS}
+    members["claimed"] = 0  # claims are the store's, not the record's
     return RunRecord(**members, text=text, redo=redo)
 
 

@@ -33,6 +33,9 @@ class SortedKeys(Generic[K]):
     def __len__(self) -> int:
         return len(self._live)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._live
+
     def add(self, key: K) -> None:
         if key in self._live:
             return

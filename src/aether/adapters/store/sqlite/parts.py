@@ -12,8 +12,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
 
+import apsw
+
 from ....errors import Problem, Refused, StoreUnavailable
-from ....ports import Commit, CommitOutcome
+from ....ports import Claim, Commit, CommitOutcome, Message, Posted
 from ....record import Instant, RunRows
 from ...migrations import still_to_apply
 from .checkpoints import Checkpoints
@@ -21,6 +23,7 @@ from .database import applied, connect, grow_log, known, prepare
 from .definitions import DefinitionWriter
 from .faults import read_only, translated
 from .hand import Hand
+from .inbox import Inbox, add
 from .lock import ProcessLock
 from .pace import Pace
 from .reader import Reader, TooMany
@@ -36,16 +39,30 @@ class Changes:
     """All that writes, on the writer's connection. One call at a time, on whatever thread."""
 
     def __init__(
-        self, path: Path, writer: Writer, definitions: DefinitionWriter, close: Callable[[], None]
+        self, path: Path, db: apsw.Connection, writer: Writer, close: Callable[[], None]
     ) -> None:
         self._translated = translated(path)
+        self._db = db
         self.writer = writer
-        self.definitions = definitions
+        self.inbox = Inbox(db, path)
+        self.definitions = DefinitionWriter(db, writer)
         self.close = close
         self._damage: Refused | None = None
 
     def commit(self, batch: Sequence[Commit]) -> Sequence[CommitOutcome]:
         return self.alone(lambda: self.writer.write(batch))
+
+    def claim(
+        self, run_ids: Sequence[str], session: int, stands: Callable[[int], bool]
+    ) -> Sequence[Claim]:
+        """In a transaction of `alone`."""
+        self.inbox.stale = True
+        return self.writer.claim(run_ids, session, stands)
+
+    def post(self, messages: Sequence[Message]) -> Sequence[Posted]:
+        """In a transaction of `alone`."""
+        self.inbox.stale = True
+        return add(self._db, messages)
 
     def alone(self, work: Callable[[], T]) -> T:
         """`work` in a transaction of its own."""
@@ -100,6 +117,15 @@ class Parts:
     async def change(self, work: Callable[[Changes], T]) -> T:
         changes = self.changes()
         return await self._give(lambda: changes.alone(lambda: work(changes)))
+
+    async def ask(self, look: Callable[[Changes], T]) -> T:
+        """A look on the writer's connection, between its transactions."""
+        changes = self.changes()
+        return await self._give(lambda: look(changes))
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Work on a connection of its own, off the loop."""
+        return await self._give(work)
 
     async def _give(self, work: Callable[[], T]) -> T:
         self._given += 1
@@ -168,7 +194,7 @@ def _open_writer(path: Path, durability: str, keeps_log: bool, now: Instant) -> 
         checkpoints = Checkpoints(path, durability)
         stack.callback(checkpoints.close)
         db.set_wal_hook(checkpoints.grown)
-        return Changes(path, writer, DefinitionWriter(db, writer), stack.pop_all().close)
+        return Changes(path, db, writer, stack.pop_all().close)
 
 
 def _open_reader(path: Path) -> Reader:
