@@ -1,0 +1,139 @@
+"""What the record holds of a run: which rows answer which calls, and in which order they are handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ..record import Path, TaskRow
+from .calls import Call, Key, key_of, key_of_row
+
+_ASKED = frozenset({"step", "timer", "wait", "activity", "child", "note"})
+_FROM_OUTSIDE = frozenset({"update", "cancel"})
+
+
+class History:
+    """Rows are taken out as the function asks for them; those that nobody asks for do not fit the code.
+
+    Results come back in the order in which the function had them: steps as they finished, and before a
+    step the answers that were known to it, which is what the step's `order` counts.
+    """
+
+    def __init__(self, rows: Sequence[TaskRow]) -> None:
+        self.by_key: dict[Key, TaskRow] = {}
+        steps: list[TaskRow] = []
+        answers: list[TaskRow] = []
+        for row in rows:
+            if row.parent is None:
+                continue
+            if row.kind in _ASKED:
+                self.by_key[key_of_row(row)] = row
+            if row.kind == "step":
+                if row.phase.is_terminal:
+                    steps.append(row)
+            elif row.order and (row.phase.is_terminal or row.kind in _FROM_OUTSIDE):
+                answers.append(row)
+        steps.sort(key=_finished)
+        answers.sort(key=_numbered)
+        self.newest = answers[-1].order if answers else 0
+        self._script = _merge(steps, answers)
+        self.next: TaskRow | None = next(self._script, None)
+        self.asked: dict[Key, Call] = {}
+
+    def take(self, call: Call) -> TaskRow | None:
+        """The row that `call` asks for, if it is recorded; each row is taken once."""
+        row = self.by_key.pop(key_of(call.path), None)
+        if row is not None:
+            self.asked[key_of_row(row)] = call
+        return row
+
+    def advance(self) -> TaskRow | None:
+        """The next row to hand out."""
+        row = self.next
+        if row is not None:
+            self.next = next(self._script, None)
+        return row
+
+    @property
+    def left(self) -> TaskRow | None:
+        """What a function that has ended has not seen of its record: answers that came later are none."""
+        row = self.next
+        while row is not None and row.kind != "step":
+            self.advance()
+            row = self.next
+        return row or self.unasked
+
+    @property
+    def unasked(self) -> TaskRow | None:
+        """The first recorded call that the function has not made; notes may be left."""
+        return next((row for row in self.by_key.values() if row.kind != "note"), None)
+
+
+def _finished(row: TaskRow) -> tuple[int, int]:
+    return row.finished_at or 0, row.ordinal
+
+
+def _numbered(row: TaskRow) -> int:
+    return row.order
+
+
+def _merge(steps: Iterable[TaskRow], answers: Sequence[TaskRow]) -> Iterator[TaskRow]:
+    at = 0
+    for step in steps:
+        while at < len(answers) and answers[at].order <= step.order:
+            yield answers[at]
+            at += 1
+        yield step
+    yield from answers[at:]
+
+
+def difference(call: Call, row: TaskRow) -> str:
+    """What keeps `row` from being the record of `call`; "" when it is."""
+    if row.kind != call.kind:
+        return f"the record holds a {row.kind} there"
+    if call.kind in ("step", "activity", "child") and row.inputs != call.inputs:
+        return f"the record holds other arguments: {_shown(row.inputs)}, now {_shown(call.inputs)}"
+    return ""
+
+
+def misfit(call: Call, row: TaskRow, why: str) -> str:
+    """The words for a call that meets a row which is not its own."""
+    return (
+        f"the code does not fit the record of this run: it calls {label(call.path, call.kind)} at "
+        f"{call.where or 'an unknown line'}, but {why}, made at {row.template_name or 'an unknown line'}"
+    )
+
+
+def misfit_unasked(row: TaskRow, calls: Sequence[Call]) -> str:
+    """The words for a recorded call that the function does not make any more."""
+    recorded = f"{row_label(row)}, made at {row.template_name or 'an unknown line'}"
+    instead = "it calls nothing new"
+    if calls:
+        call = calls[0]
+        instead = (
+            f"the code calls {label(call.path, call.kind)} at {call.where or 'an unknown line'}"
+        )
+    return (
+        f"the code does not fit the record of this run: the record holds {recorded}, which the code does "
+        f"not ask for; {instead}"
+    )
+
+
+def label(path: Path, kind: str) -> str:
+    again = f" for the {_nth(path.occurrence + 1)} time" if path.occurrence else ""
+    branch = f" in branch {path.branch}" if path.branch else ""
+    return f"{kind} '{path.name}'{again}{branch}"
+
+
+def row_label(row: TaskRow) -> str:
+    branch, _, occurrence = row.scope.rpartition("#")
+    return label(Path(branch, row.task_name, int(occurrence or 0)), row.kind)
+
+
+def _shown(inputs: bytes | None) -> str:
+    text = (inputs or b"nothing").decode(errors="replace")
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
+def _nth(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
