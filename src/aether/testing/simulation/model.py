@@ -30,7 +30,7 @@ from ...record import (
 )
 
 _AT_WORK = (Phase.READY, Phase.RUNNING)
-_AFTER_THE_END = ("seq", "decided_at", "due_at", "epoch", "total", "done")
+_AFTER_THE_END = ("seq", "decided_at", "due_at", "epoch", "owner", "owner", "total", "done")
 _IDENTITY = ("parent", "scope", "task_name", "index", "kind", "executor", "created_at")
 
 
@@ -284,6 +284,7 @@ class Model:
             return
         rows = shadow.rows
         stored.run.token = rows.run.token
+        stored.run.claimed = rows.run.claimed  # the store's own word: no decision says it
         if rows.run != stored.run:
             different = [
                 f"{name} is {getattr(rows.run, name)!r} and {getattr(stored.run, name)!r}"
