@@ -70,8 +70,8 @@ BUGS = {
         "aether.plan.lifecycle:taken_over", "(Phase.READY, Phase.RUNNING)", "(Phase.RUNNING,)"
     ),
     "a lost commit is taken for a done one": Bug(
-        "aether.engine.step:Stepper._settle_doubt",
-        "if state.run.seq < unsure.seq:",
+        "aether.engine.loading:Loader._settle_doubt",
+        "if not await self._was_ours(unsure, state.run):",
         "if state.run.seq < 0:",
     ),
     "a task that ends is not counted": Bug(
@@ -95,30 +95,24 @@ BUGS = {
         "turn.nothing = message",
     ),
     "events are lost after a conflict": Bug(
-        "aether.engine.step:Stepper._settle",
-        "live.put_back(decided.taken)",
+        "aether.engine.step:Stepper._give_back",
+        "decided.live.put_back(decided.taken)",
         "decided.taken.clear()",
     ),
     "a commit in doubt that was done is not performed": Bug(
-        "aether.engine.step:Stepper._settle_doubt",
+        "aether.engine.loading:Loader._settle_doubt",
         "self._perform(live, unsure.decision)",
         "pass",
         seed=17,
     ),
     "nobody hears that a commit in doubt was done": Bug(
-        "aether.engine.step:Stepper._settle_doubt", "self._answer(unsure.taken)", "pass", seed=6
+        "aether.engine.loading:Loader._settle_doubt", "self._answer(unsure.taken)", "pass", seed=6
     ),
     "a refused dispatch is not offered again": Bug(
         "aether.engine.relay:Relay._to_broker", "self._refused += assignments", "pass", seed=32
     ),
     "the word that a hook was told is lost": Bug(
         "aether.engine.relay:Relay._tell_all", "self._delivered(run_id, number)", "pass"
-    ),
-    "only the first page of unfinished runs is taken up": Bug(
-        "aether.engine.recovery:Recovery._run",
-        "while page := await self._page(after):",
-        "if page := await self._page(after):",
-        seed=7,
     ),
     "whoever watches a run is not told": Bug(
         "aether.engine.runs:Runs._perform", "self._waiting.changed(live.run_id)", "pass"
