@@ -25,6 +25,7 @@ from ....record import (
     TaskRow,
     Token,
     patch_hook,
+    patch_run,
     patch_task,
 )
 
@@ -35,8 +36,6 @@ decode_hook = msgspec.msgpack.Decoder(HookRow).decode
 decode_run_patch = msgspec.msgpack.Decoder(RunPatch).decode
 decode_task_patch = msgspec.msgpack.Decoder(TaskPatch).decode
 decode_hook_patch = msgspec.msgpack.Decoder(HookPatch).decode
-
-_RUN_FIELDS = RunPatch.__struct_fields__
 
 
 class Held:
@@ -211,8 +210,5 @@ class Prepared:
 
 def _merged(before: RunPatch, after: RunPatch) -> RunPatch:
     merged = copy(before)
-    for field in _RUN_FIELDS:
-        value = getattr(after, field)
-        if value is not msgspec.UNSET:
-            setattr(merged, field, value)
+    patch_run(merged, after)
     return merged

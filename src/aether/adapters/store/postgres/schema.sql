@@ -139,7 +139,7 @@ $$;
 --            owner or null
 --            a task: place of its run, ordinal      a hook: place of its run, number, is it open
 --            a log entry: place of its run, seq, instant     a label: place of its run, created or null
---   texts    a run: id, phase, name, namespace, cron id; the last three of a new run only
+--   texts    a run: id, phase; a new run: name, namespace, cron id too
 --            a label: id of its run, name, value
 --   bodies   a document: digest, text or null       a run, a task, a hook: body, changes
 --            a log entry: body
@@ -210,8 +210,8 @@ BEGIN
                 runs[place] := row_number;
             END IF;
         END IF;
+        t := t + CASE WHEN numbers[n + 1] IS NULL THEN 5 ELSE 2 END;
         n := n + 6;
-        t := t + 5;
         b := b + 2;
     END LOOP;
 
