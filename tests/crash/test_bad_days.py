@@ -22,6 +22,7 @@ from aether.errors import ProblemError, StoreUnavailable
 from aether.ports import Fault, RunQuery
 from aether.testing.rows import a_run, a_task, committed, creating
 from crash.checks import faults_of_effects, faults_of_log, faults_of_rows
+from crash.disks import fill, small_disk_of
 from crash.driving import Effects, equip
 from crash.harness import TESTS
 from crash.kinds import KINDS
@@ -44,28 +45,10 @@ class WordSink(CollectingSink):
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk() -> Iterator[Path]:
     """A file system of its own in memory, of SMALL bytes."""
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("mounting a small file system takes root on Linux")
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(place)]
-    done = subprocess.run(mount, check=False, capture_output=True, text=True)
-    if done.returncode:
-        if os.environ.get("CI"):
-            pytest.fail(f"root in CI must be able to mount: {done.stderr}")
-        pytest.skip(f"this root may not mount: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
-
-
-def fill(place: Path, leave: int) -> Path:
-    """A file that takes all the space but `leave` bytes."""
-    free = os.statvfs(place)
-    filler = place / "filler"
-    filler.write_bytes(bytes(free.f_bavail * free.f_frsize - leave))
-    return filler
+    with small_disk_of(SMALL) as place:
+        yield place
 
 
 def workload(path: Path, effects: Path, life: int, *more: str) -> subprocess.Popen[str]:

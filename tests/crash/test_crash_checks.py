@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from copy import deepcopy
 
 import pytest
@@ -30,6 +31,7 @@ from crash.checks import (
     pauses_of,
     signature,
 )
+from crash.disks import fill, small_disk_of
 from crash.fault_points import Fuse, Fused
 
 OVER = Phase.SUCCEEDED
@@ -185,3 +187,18 @@ async def test_a_fault_point_strikes_once_and_where_it_was_asked_for() -> None:
     assert (await fused.commit(), struck) == (3, ["struck"])
     with pytest.raises(ValueError, match="no fault point"):
         Fuse("sometime:1", struck.clear)
+
+
+@pytest.mark.parametrize("account", [0, 1000])
+def test_a_small_disk_is_to_be_had_for_every_account(
+    account: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if account and os.geteuid() == 0:
+        monkeypatch.setattr(os, "geteuid", lambda: account)
+    with small_disk_of(4 << 20) as place:
+        fill(place, leave=1 << 16)
+        with pytest.raises(OSError, match="No space left"):
+            (place / "more").write_bytes(bytes(1 << 18))
+        database = place / "small.db"
+        assert database.parent.is_dir()
+    assert not database.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import click
 
 from ..adapters.clock import SystemClock
-from ..adapters.store.sqlite import sqlite_path
+from ..adapters.store import sqlite_path
+from ..adapters.store.postgres.connections import shown
 from ..errors import Problem, Refused
 from . import exits
 from .backup import export, import_all
+from .inspection import is_postgres
 from .vacuum import vacuum
 
 DEFAULT = "sqlite:///data/aether.db"
@@ -41,18 +44,24 @@ command.add_command(vacuum)
 def migrate(url: str, as_json: bool) -> int:
     """Apply the migrations that the database lacks. An engine does the same when it starts.
 
-    Needs the database for itself; a database of a newer version is refused.
+    Needs a SQLite file for itself; a database of a newer version is refused.
     """
-    from ..adapters.store.sqlite import database
+    if is_postgres(url):
+        from ..adapters.store.postgres import database as server
 
-    path = _path(url)
-    count = database.migrate(path, SystemClock().now())
-    if as_json:
-        click.echo(json.dumps({"path": str(path), "applied": count}))
-    elif count:
-        click.echo(f"{path}: {count} {'migration' if count == 1 else 'migrations'} applied")
+        name, where = "url", shown(url)
+        count = asyncio.run(server.migrate_database(url))
     else:
-        click.echo(f"{path}: up to date")
+        from ..adapters.store.sqlite import database
+
+        name, where = "path", str(_path(url))
+        count = database.migrate(_path(url), SystemClock().now())
+    if as_json:
+        click.echo(json.dumps({name: where, "applied": count}))
+    elif count:
+        click.echo(f"{where}: {count} {'migration' if count == 1 else 'migrations'} applied")
+    else:
+        click.echo(f"{where}: up to date")
     return exits.OK
 
 
@@ -60,17 +69,15 @@ def migrate(url: str, as_json: bool) -> int:
 @database_options
 def status(url: str, as_json: bool) -> int:
     """Read only, so it works beside a running engine. Exit code 3 if an engine would migrate first."""
-    from ..adapters.store.sqlite import database
-
-    found = database.status(_path(url))
+    found, where, server = _status(url)
     if as_json:
         import msgspec
 
         click.echo(msgspec.json.encode(found).decode())
     elif not found.exists:
-        click.echo(f"{found.path}: does not exist yet; an engine makes it when it starts")
+        click.echo(f"{where}: does not exist yet; an engine makes it when it starts")
     else:
-        click.echo(f"{found.path}: {found.bytes:,} bytes, SQLite {found.sqlite}")
+        click.echo(f"{where}: {found.bytes:,} bytes, {server}")
         click.echo(f"  schema    {found.schema} of {found.known}")
         click.echo(f"  runs      {found.runs:,}, of which {found.unfinished:,} unfinished")
         for name in found.pending:
@@ -81,21 +88,40 @@ def status(url: str, as_json: bool) -> int:
 @command.command(short_help="Look for damage.")
 @database_options
 def check(url: str, as_json: bool) -> int:
-    """Read the whole file and report damage. Changes nothing, and works beside a running engine.
+    """Read the whole database and report damage. Changes nothing, and works beside a running engine.
 
     Exit code 3 if there is any.
     """
-    from ..adapters.store.sqlite import database
+    if is_postgres(url):
+        from ..adapters.store.postgres import database as server
 
-    path = _path(url)
-    problems = database.check(path)
+        name, where = "url", shown(url)
+        problems = asyncio.run(server.check(url))
+    else:
+        from ..adapters.store.sqlite import database
+
+        name, where = "path", str(_path(url))
+        problems = database.check(_path(url))
     if as_json:
-        click.echo(json.dumps({"path": str(path), "problems": problems}))
+        click.echo(json.dumps({name: where, "problems": problems}))
     else:
         for problem in problems:
             click.echo(problem)
-        click.echo(f"{path}: {'damaged: restore a backup' if problems else 'no damage found'}")
+        click.echo(f"{where}: {'damaged: restore a backup' if problems else 'no damage found'}")
     return exits.INVALID if problems else exits.OK
+
+
+def _status(url: str) -> tuple[Any, str, str]:
+    """What there is, where, and what keeps it."""
+    if is_postgres(url):
+        from ..adapters.store.postgres import database as server
+
+        found = asyncio.run(server.status(url))
+        return found, found.url, f"PostgreSQL {found.server}"
+    from ..adapters.store.sqlite import database
+
+    kept = database.status(_path(url))
+    return kept, kept.path, f"SQLite {kept.sqlite}"
 
 
 def _path(url: str) -> Path:
@@ -104,7 +130,7 @@ def _path(url: str) -> Path:
             Problem(
                 "unknown-store",
                 f"'{url}' is no database that these commands look after",
-                fix=f"write --db {DEFAULT}",
+                fix=f"write --db {DEFAULT}, or postgresql://…",
             )
         )
     return sqlite_path(url)

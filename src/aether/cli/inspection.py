@@ -110,11 +110,15 @@ async def _opened(url: str | None, *, read_only: bool) -> AsyncIterator[Store]:
         await store.close()
 
 
+def is_postgres(url: str) -> bool:
+    return url.startswith(("postgresql:", "postgres:"))
+
+
 def _store_of(url: str, read_only: bool) -> Store:
     if url.startswith("sqlite:"):
         return SqliteStore(sqlite_path(url), read_only=read_only)
-    if url.startswith(("postgresql:", "postgres:")):
-        return PostgresStore(url)
+    if is_postgres(url):
+        return PostgresStore(url, read_only=read_only)
     raise Refused(
         Problem(
             "unknown-store", f"'{url}' names no store", fix="write sqlite:///… or postgresql://…"

@@ -76,6 +76,11 @@ class PostgresServer:
     def dsn(self) -> str:
         return f"postgresql://aether@127.0.0.1:{self.port}/postgres"
 
+    @property
+    def data(self) -> Path:
+        """Where the server keeps its files: to be touched only while it is stopped."""
+        return self._data
+
     def __enter__(self) -> PostgresServer:
         flags = ["--username=aether", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
         try:

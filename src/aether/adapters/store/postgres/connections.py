@@ -25,6 +25,7 @@ _SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
 }
 _OURS = ("22", "23", "54")  # classes of errors that lie in the values: trying again gives the same
+_ONLY_READS = "25006"
 _ACCESS = ("28", "3D", "42")  # and those that lie in the account, the database or its rights
 
 
@@ -39,7 +40,9 @@ class Connection(Protocol):
 
     async def fetchval(self, statement: str, *values: Any) -> Any: ...
 
-    def transaction(self) -> AbstractAsyncContextManager[Any]: ...
+    def transaction(self, *, isolation: str | None = None) -> AbstractAsyncContextManager[Any]: ...
+
+    def cursor(self, statement: str, *values: Any, prefetch: int) -> AsyncIterator[Any]: ...
 
     def is_closed(self) -> bool: ...
 
@@ -80,11 +83,15 @@ def shown(dsn: str) -> str:
 class Connections:
     """At most `size` at a time; the one used last is used next."""
 
-    def __init__(self, dsn: str, schema: str, size: int, patience: float) -> None:
+    def __init__(
+        self, dsn: str, schema: str, size: int, patience: float, *, read_only: bool = False
+    ) -> None:
         self.where = shown(dsn)
+        self._settings = _SETTINGS | {"search_path": f'"{schema}"'}
+        if read_only:  # it is for the server to refuse whatever would write
+            self._settings["default_transaction_read_only"] = "on"
         self.size = size
         self._dsn = dsn
-        self._schema = schema
         self._patience = patience
         self._free = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
@@ -113,7 +120,7 @@ class Connections:
                 self._dsn,
                 timeout=self._patience,
                 command_timeout=self._patience,
-                server_settings=_SETTINGS | {"search_path": f'"{self._schema}"'},
+                server_settings=self._settings,
             )
             return opened
         except pg.PostgresError as exc:
@@ -137,6 +144,10 @@ class Connections:
         except (OSError, TimeoutError) as exc:
             why = str(exc) or type(exc).__name__
             raise StoreUnavailable(f"{self.where} does not answer: {why}") from exc
+
+    async def dedicated(self) -> Connection:
+        """One beside the others, for whoever keeps it. The caller ends it."""
+        return await self._connected()
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[Connection]:
@@ -219,6 +230,10 @@ class Connections:
         state = exc.sqlstate or ""
         if state[:2] in _OURS:
             return BadValue(str(exc))
+        if state == _ONLY_READS:
+            what = f"{self.where} is open to read only"
+            fix = "send the change to an engine that works on it"
+            return Refused(Problem("store-read-only", what, fix=fix))
         if state[:2] in _ACCESS and state != "42P01":
             return Refused(
                 Problem(

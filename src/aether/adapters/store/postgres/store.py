@@ -13,6 +13,7 @@ from ....errors import InvalidState, Problem, Refused, StoreUnavailable
 from ....ports import Commit, CommitOutcome
 from .cluster import Sharing
 from .connections import BadValue, Connections, driver, is_lost
+from .database import expect_current
 from .definitions import Definitions, refuse
 from .hints import Hints
 from .migrate import check_server, migrate
@@ -30,7 +31,8 @@ class PostgresStore(Reading, Definitions, Sharing):
 
     A server that may lose what it acknowledged is refused unless `unsafe`. `connections` is how many
     there are at most, `patience` how many seconds a statement may take before its connection counts as
-    lost. The schema is created and migrated when the store opens.
+    lost. The schema is created and migrated when the store opens, but not with `read_only`, which asks
+    for one that is up to date, opens beside running engines or on a standby, and refuses every change.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class PostgresStore(Reading, Definitions, Sharing):
         schema: str = "aether",
         history: bool = True,
         unsafe: bool = False,
+        read_only: bool = False,
         connections: int = 6,
         patience: float = 30.0,
     ) -> None:
@@ -63,8 +66,11 @@ class PostgresStore(Reading, Definitions, Sharing):
         self._schema = schema
         self._history = history
         self._unsafe = unsafe
-        self._writers = Connections(dsn, schema, CONCURRENCY, patience)
-        self._connections = Connections(dsn, schema, connections - CONCURRENCY, patience)
+        self._read_only = read_only
+        self._writers = Connections(dsn, schema, CONCURRENCY, patience, read_only=read_only)
+        self._connections = Connections(
+            dsn, schema, connections - CONCURRENCY, patience, read_only=read_only
+        )
         self._writing = Writing(self._writers, history)
         self._hints = Hints(self._connections, schema)
         self._opened = False
@@ -92,6 +98,9 @@ class PostgresStore(Reading, Definitions, Sharing):
         pg, writers = driver(), self._writers
         try:
             async with writers.use() as connection:
+                if self._read_only:
+                    await expect_current(connection, self._schema, writers.where)
+                    return
                 await check_server(connection, writers.where, self._unsafe)
                 await migrate(connection, self._schema, writers.where)
         except pg.PostgresError as exc:
