@@ -11,8 +11,7 @@ from ....record import Instant, RunRow
 from ...listings import label_terms
 from .held import Prepared, Written, encode
 
-Arguments = tuple[str, list[str], list[bytes | None]]
-"""The first is an array too, in the server's own words: the driver takes a long look at each member."""
+Arguments = tuple[list[int | None], list[str], list[bytes | None]]
 
 
 class Batch:
@@ -56,8 +55,7 @@ class Batch:
         bodies += self._task_bodies
         bodies += self._hook_bodies
         bodies += self._log_bodies
-        written = ",".join(map(str, numbers)).replace("None", "NULL")
-        return f"{{{written}}}", self._texts + self._label_texts, bodies
+        return numbers, self._texts + self._label_texts, bodies
 
     def add(self, prepared: Prepared, with_text: bool, with_log: bool) -> None:
         commit, run = prepared.commit, prepared.commit.run

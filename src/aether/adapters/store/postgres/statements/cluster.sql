@@ -53,7 +53,7 @@ SELECT message.key, message.answer FROM message JOIN run ON run.number = message
 WHERE run.run_id = $1 AND message.key = ANY ($2)
 
 -- commit: a decision that deals with messages
-SELECT commit_consuming($1, $2, $3, $4::text::bigint[], $5, $6)
+SELECT commit_consuming($1, $2, $3, $4, $5, $6)
 
 -- tell: words for those who listen
 SELECT pg_notify($1, $2)

@@ -1,7 +1,7 @@
 -- Statements of the commit. What they write through is the function `commit_batch` of the schema.
 
 -- commit: many decisions in one transaction
-SELECT commit_batch($1::text::bigint[], $2, $3)
+SELECT commit_batch($1, $2, $3)
 
 -- held_runs: what a commit must know of runs that are not held in memory
 SELECT run_id, token, phase, due_at, changes FROM run WHERE run_id = ANY ($1)
