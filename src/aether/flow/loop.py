@@ -26,13 +26,32 @@ class Branch:
     """An asyncio task of a workflow: who made it, and what it has done so far. Branches are numbered by
     their parents, so their names depend on the code alone and never on what finished first."""
 
-    __slots__ = ("calls", "children", "drawn", "name")
+    __slots__ = ("_block", "calls", "children", "drawn", "name")
 
     def __init__(self, name: str = "") -> None:
         self.name = name
         self.children = 0
         self.drawn = 0
         self.calls: dict[str, int] = {}
+        self._block: tuple[Any, int] | None = None
+
+    def block(self, whose: object, given: Any, coro: object) -> Branch:
+        """The child for `coro` out of the numbers kept for all that `whose` was given."""
+        if not isinstance(given, list | tuple | dict):
+            raise Refused(
+                Problem(
+                    "unordered-tasks",
+                    "asyncio.as_completed was given neither a list nor a tuple, and would start its "
+                    "coroutines in another order each time",
+                    fix="pass a list, or make the tasks first: [asyncio.create_task(c) for c in …]",
+                )
+            )
+        if self._block is None or self._block[0] is not whose:
+            self._block = (whose, self.children)
+            self.children += len(given)
+        at = next(at for at, one in enumerate(given) if one is coro)
+        number = self._block[1] + at
+        return Branch(f"{self.name}.{number}" if self.name else str(number))
 
     def child(self) -> Branch:
         number = self.children
@@ -224,7 +243,9 @@ class FlowLoop(asyncio.AbstractEventLoop):
         if self.keeper.detached:  # nothing that is put away begins anything
             coro.close()
             raise Detached
-        return self.make_task(coro, self.branch().child(), name, context)
+        branch = self.branch()
+        at = _place_in_set(coro, branch)
+        return self.make_task(coro, branch.child() if at is None else at, name, context)
 
     def make_task(
         self,
@@ -275,6 +296,26 @@ class FlowLoop(asyncio.AbstractEventLoop):
 
 
 _NOTHING = Variables()
+_TASKS = asyncio.tasks.__file__
+
+
+def _place_in_set(coro: Coroutine[Any, Any, Any], branch: Branch) -> Branch | None:
+    """`asyncio.as_completed` makes its tasks in the order of a set, which is that of addresses. Their
+    numbers follow the list it was given instead. None for tasks that anybody else makes."""
+    frame = sys._getframe(
+        3
+    )  # create_task <- ensure_future <- a comprehension in, or as_completed itself
+    for _ in range(3):
+        code = frame.f_code
+        if code.co_filename != _TASKS or frame.f_back is None:
+            return None
+        given = frame.f_locals.get("fs") if code.co_name == "as_completed" else None
+        if given is None and code.co_name == "__init__":
+            given = frame.f_locals.get("aws")
+        if given is not None:
+            return branch.block(frame, given, coro)
+        frame = frame.f_back
+    return None
 
 
 def _leave(outer: asyncio.AbstractEventLoop | None) -> Any:

@@ -64,6 +64,10 @@ class Book:
         self.stuck = ""
         self.successor: Continued | None = None
         self.waiting: list[asyncio.Future[None]] = []
+        self.snapshots: list[list[TaskRow]] = []  # the rows after each change
+
+    def snap(self) -> None:
+        self.snapshots.append([_copy(row) for row in self.rows])
 
     @property
     def root(self) -> TaskRow:
@@ -115,6 +119,7 @@ class MemoryJournal:
             for fact in facts:
                 self._record(book, fact, after)
             book.commits.append(list(facts))
+            book.snap()
             if not done.done():
                 done.set_result(book.answered)
 
@@ -143,6 +148,7 @@ class MemoryJournal:
 
     def begin(self, run_id: str, name: str, inputs: bytes | None = None) -> Book:
         book = self._books[run_id] = Book(run_id, name, inputs, self._clock.now())
+        book.snap()
         self._hand_out(book)
         return book
 
@@ -341,6 +347,7 @@ class MemoryJournal:
     def _answer(self, book: Book, row: TaskRow) -> None:
         book.answered += 1
         row.order = book.answered
+        book.snap()
         if book.root.phase is Phase.SUSPENDED and not book.stuck:
             self._redeliver(book)
         self._wake(book)
