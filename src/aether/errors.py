@@ -79,7 +79,10 @@ class ProblemError(AetherError):
         self.problems: tuple[Problem, ...] = (
             (problems,) if isinstance(problems, Problem) else tuple(problems)
         )
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        super().__init__(self.problems)  # it can be built again from its arguments
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
 
     @property
     def code(self) -> str:

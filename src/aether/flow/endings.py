@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -60,27 +59,34 @@ def explained(error: BaseException) -> BaseException:
     return error
 
 
-def unwind(loop: FlowLoop, main: asyncio.Task[Any]) -> None:
-    """Throws Detached into every task of the function, its children first, until all have ended."""
+def unwind(loop: FlowLoop, main: asyncio.Task[Any]) -> list[Any]:
+    """Throws Detached into every task of the function, its children first, until all have ended. Returns
+    the coroutines that go on whatever is thrown: whoever lets go of one makes it run again."""
     loop.ready.clear()
     tasks = [*reversed(loop.tasks), main]
+    stubborn: list[Any] = []
 
     def throw() -> None:
         for task in tasks:
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
-                _throw_into(task.get_coro())
+                coro = task.get_coro()
+                if not _ends(coro):
+                    stubborn.append(coro)
 
     loop.inside(throw)
     loop.ready.clear()
     loop.tasks.clear()
+    return stubborn
 
 
-def _throw_into(coro: Any) -> None:
-    with suppress(BaseException):  # it ends with Detached, or with whatever its cleanup made of it
+def _ends(coro: Any) -> bool:
+    try:
         for _ in range(_THROWS):
             coro.throw(Detached())
-        coro.close()
+    except BaseException:  # noqa: BLE001 - it ends with Detached, or with what its cleanup made of it
+        return True
+    return False
 
 
 def child_run_id(run_id: str, path: Path) -> str:

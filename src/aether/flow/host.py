@@ -20,6 +20,7 @@ from .run import FlowRun
 _FIRST = Fence(1, 1)
 _LISTEN_AFTER = 20_000  # microseconds after which a run wants to hear of its cancellation
 _LONGEST_NAP = 60_000_000
+_STUBBORN: list[Any] = []  # functions that never end: letting go of one would run it again
 
 
 class Runtime:
@@ -75,6 +76,12 @@ class Runtime:
             )
             with suppress(Exception):  # a sink never changes the course of a run
                 self._errors.on_error(fault, error)
+
+    def keep_stubborn(self, run_id: str, coroutines: list[Any]) -> None:
+        """They catch everything and go on: kept until the process ends, they at least run no more."""
+        _STUBBORN.extend(coroutines)
+        what = "the function catches BaseException and goes on; it was put away and can never end"
+        self.report(run_id, "put a function away", RuntimeError(what))
 
     # -- one delivery
 

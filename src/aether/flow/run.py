@@ -400,4 +400,6 @@ class FlowRun(Recorder):
         self.open.clear()
         self.answers.clear()
         self.threads.detach()
-        unwind(self.loop, self.main)
+        stubborn = unwind(self.loop, self.main)
+        if stubborn:
+            self.runtime.keep_stubborn(self.run_id, stubborn)

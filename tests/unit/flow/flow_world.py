@@ -172,7 +172,7 @@ async def go_on_from(rows, function, whole, auto, done, number) -> None:
         world.journal.adopt("r", rows)
         try:
             again = await world.result()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is compared
             again = repr(error)
         assert again == whole, f"cut after change {number}: {again} instead of {whole}"
         if done is not None:
@@ -185,5 +185,5 @@ async def go_on_from(rows, function, whole, auto, done, number) -> None:
 async def whole_outcome(world, function, args):
     try:
         return await world.run(function, *args)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - it is compared
         return repr(error)
