@@ -20,7 +20,7 @@ LOOKED_AT = 2_000
 FEW = 5_000
 """So many runs are sorted for a page where their index does not give the order."""
 
-_GROWTH = 8
+_GROWTH = 3
 _LONGEST_TERM = 200
 _UNSUCCESSFUL = {Phase.FAILED, Phase.ERROR, Phase.TIMEOUT, Phase.CANCELLED}
 _LAST_CHARACTER = "\U0010ffff"

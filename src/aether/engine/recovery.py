@@ -22,6 +22,8 @@ _PAGE = 256
 _AT_ONCE = 32
 """Runs that stand in the line of decisions at once: a new run waits behind so many, not behind a page."""
 _SECOND = 1_000_000
+_LONGEST_WAIT = 60 * _SECOND
+"""A store that does not answer is asked again soon, one whose file is damaged not every second for ever."""
 
 
 class Recovery:
@@ -102,6 +104,7 @@ class Recovery:
         return [run_id for run_id, answer in zip(ids, answers, strict=True) if answer in good]
 
     async def _asked(self, ask: Callable[[A], Awaitable[R]], about: A) -> R:
+        wait = _SECOND
         while True:
             try:
                 return await ask(about)
@@ -109,4 +112,5 @@ class Recovery:
                 self._faults.report(
                     "take up unfinished runs", str(error), error, then="the store is asked again"
                 )
-                await self._membership.nap(_SECOND)
+                await self._membership.nap(wait)
+                wait = min(2 * wait, _LONGEST_WAIT)

@@ -30,6 +30,7 @@ class Report:
     def __init__(self) -> None:
         self._findings: list[_Finding] = []
         self._damaged: set[Path] = set()
+        self._told: set[tuple[str, str]] = set()
         self._stopped = False
         self.speller = Speller()
 
@@ -48,6 +49,12 @@ class Report:
         self, code: str, path: Path, what: str, fix: str, *, within: int | None = None
     ) -> None:
         self._add(_Finding(code, "warning", path, what, fix, within))
+
+    def warn_once(self, code: str, about: str, path: Path, what: str, fix: str) -> None:
+        """Told where it is met first: to say the same of each task would hide everything else."""
+        if (code, about) not in self._told:
+            self._told.add((code, about))
+            self.warn(code, path, what, fix)
 
     def missing(self, path: Path, member: str, what: str, fix: str, code: str = "") -> None:
         """`member` of the object at `path` is absent or empty."""

@@ -39,6 +39,22 @@ async def test_new_runs_are_served_while_old_ones_wait_to_be_taken_up():
         assert sorted(a.run_id for a in world.broker.assignments) == sorted([new, *old])
 
 
+async def test_a_list_that_stays_unreadable_is_asked_for_again_ever_less_often():
+    store = SlowList()
+    [old] = await left_behind(store, 1)
+    store.failures = 10_000
+    async with World(store=store) as world:
+        for _ in range(600):
+            await world.advance(1)
+        asked = 10_000 - store.failures
+        assert 10 <= asked <= 20
+        assert len([fault for fault in world.errors.faults if "down" in fault.what]) == asked
+        store.failures = 0
+        for _ in range(60):
+            await world.advance(1)
+        assert [a.run_id for a in world.broker.assignments] == [old]
+
+
 class Counting(MemoryStore):
     """Remembers how many commits came together."""
 

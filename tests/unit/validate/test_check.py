@@ -236,3 +236,12 @@ def test_what_nobody_knows_yet_is_not_judged() -> None:
     known = Known(executors={}, namespaces=frozenset())
     codes = {warning.code for warning in check(tree, evaluator=EVALUATOR, known=known).warnings}
     assert codes == {"unknown-executor", "unknown-namespace"}
+
+
+def test_a_type_that_nobody_serves_is_told_once_however_many_tasks_name_it() -> None:
+    tree = chain(300)
+    known = Known(executors={}, namespaces=frozenset())
+    checked = check(tree, evaluator=EVALUATOR, known=known)
+    types = [warning for warning in checked.warnings if warning.code == "unknown-executor"]
+    assert len(types) == 1
+    assert types[0].where.path.endswith("executor.type")

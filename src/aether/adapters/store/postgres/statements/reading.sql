@@ -43,7 +43,7 @@ JOIN run ON run.number = labelled.run AND run.run_id = labelled.run_id
 ORDER BY labelled.created_at {order}, labelled.run_id {order}
 
 -- count_runs: how many an index holds, up to a number
-SELECT count(*) FROM (SELECT 1 FROM run WHERE {conditions} LIMIT $1) AS counted
+SELECT count(*) FROM (SELECT 1 FROM run WHERE {conditions} ORDER BY run_id LIMIT $1) AS counted
 
 -- few_runs: runs that are to be put in order, found without a walk through all of them
 WITH few AS MATERIALIZED (
