@@ -22,7 +22,7 @@ from ..document import (
 )
 from ..errors import InvalidDocument, Problem, Refused
 from ..expr import Evaluator
-from ..plan import Plan, compile_plan
+from ..plan import AnyPlan, FunctionPlan, Plan, compile_plan, function_plan, function_text
 from ..record import NamedValue, encode_values
 from ..validate import Checked, Known, check, fits, in_enum, references, resolve, type_name
 from .templates import Templates, parse_name_version
@@ -68,7 +68,8 @@ class Documents:
         self._notify_all = notify_all
         self._prepared: dict[object, Prepared] = {}
         self._forgotten = 0  # times; what was looked up before the last one is not kept
-        self._plans: dict[bytes, Plan] = {}
+        self._plans: dict[bytes, AnyPlan] = {}
+        self._functions: dict[tuple[str, str], tuple[FunctionPlan, tuple[bytes, bytes]]] = {}
 
     def forget(self) -> None:
         """What can be served has changed: the next submit of each document is checked again."""
@@ -112,15 +113,30 @@ class Documents:
             resolve(checked.document, found, source)
         return checked, found
 
-    async def plan_of(self, digest: bytes, text: bytes) -> Plan:
+    def function(self, name: str, version: str) -> tuple[FunctionPlan, tuple[bytes, bytes]]:
+        """The plan of one version of a function, and its document: digest and text."""
+        found = self._functions.get((name, version))
+        if found is None:
+            text = function_text(name, version)
+            digest = blake2b(text, digest_size=16).digest()
+            plan = self._plans.get(digest) or function_plan(text)
+            assert isinstance(plan, FunctionPlan), "its text was just written as one"
+            _keep(self._plans, digest, plan)
+            found = plan, (digest, text)
+            _keep(self._functions, (name, version), found)
+        return found
+
+    async def plan_of(self, digest: bytes, text: bytes) -> AnyPlan:
         """The plan of a document as a store keeps it."""
-        plan = self._plans.get(digest)
-        if plan is None:
+        plan = self._plans.get(digest) or function_plan(text)
+        if plan is not None:
+            _keep(self._plans, digest, plan)
+        else:
             plan = self._plan(msgspec.json.decode(text, type=Workflow))
             _keep(self._plans, digest, plan)
         return plan
 
-    def known_plan(self, digest: bytes) -> Plan | None:
+    def known_plan(self, digest: bytes) -> AnyPlan | None:
         return self._plans.get(digest)
 
     def _compile(self, workflow: Workflow, checked: Checked, found: Stored) -> Prepared:
@@ -129,7 +145,9 @@ class Documents:
             workflow = resolve(workflow, found)
             text = msgspec.json.encode(workflow)
             digest = blake2b(text, digest_size=16).digest()
-        plan = self._plans.get(digest) or self._plan(workflow)
+        plan = self._plans.get(digest)
+        if not isinstance(plan, Plan):
+            plan = self._plan(workflow)
         _keep(self._plans, digest, plan)
         warnings = tuple(str(problem) for problem in checked.warnings)
         return Prepared(workflow, plan, digest, text, warnings)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ..document import Workflow
-from ..errors import InvalidState, NotFound, Problem, Refused, WaitTimeout
+from ..errors import InvalidState, NotFound, Problem, WaitTimeout
 from ..expr import Evaluator
 from ..plan import RunCancelled, RunPaused, RunSubmitted, RunUnpaused, TaskResumed
 from ..ports import (
@@ -38,25 +38,26 @@ from ..validate import Known
 from .catalog import Catalog
 from .crons import Crons
 from .documents import Documents, Prepared, Submittable, check_arguments
-from .faults import Faults
+from .faults import Faults, SinkOf
+from .forks import Forking, forks_of
+from .functions import ChildStarter, Functions
 from .keeping import Keeping, Retention, drop_artifacts
 from .ledger import Ledger
+from .membership import LEASE, Membership
+from .refusals import task_number
 from .runs import IN_MEMORY, Runs
+from .sizes import LIMIT, Sizes
 from .templates import Templates
 from .tiers import Tiers, known_tier
 from .travel import Travel
 from .view import execution_of
+from .wiring import required
 
-_REQUIRED = {
-    "store": "Engine(store=MemoryStore(), …)",
-    "broker": "Engine(broker=LocalBroker(), …)",
-    "id_generator": "Engine(id_generator=UuidV7Ids(), …)",
-}
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
-class Engine(Catalog, Travel):
+class Engine(Catalog, Forking, Functions, Travel):
     """Runs documents. `store`, `broker` and `id_generator` are required; a port left out means none.
 
     Without an evaluator, expressions are refused at submit; without a cron scheduler, cron calls;
@@ -66,7 +67,9 @@ class Engine(Catalog, Travel):
     others wait in the store until something happens to them. `audit_key` signs the head of each run's log.
     `retention` says how long runs are kept after their end; without it, for ever.
     `tier` is that of runs whose submit names none; all but `state-action-log` need `volatile`, an empty
-    store in memory that is the engine's own.
+    store in memory that is the engine's own. A value of more than `payload_limit` bytes is refused.
+    Of several engines on one store each is a `node`, a name for people; the runs of one that has not
+    been heard of for `lease` are taken up by the others.
     """
 
     def __init__(
@@ -92,9 +95,12 @@ class Engine(Catalog, Travel):
         retention: Retention | None = None,
         volatile: Store | None = None,
         tier: str = ACTION_LOG,
+        payload_limit: int = LIMIT,
+        lease: timedelta = timedelta(microseconds=LEASE),
+        node: str = "",
     ) -> None:
         self._faults = Faults(error_sink)
-        self._store: Store = _required("store", store)
+        self._store: Store = required("store", store)
         self._tiers: Tiers | None = None
         if volatile is not None:
             # With the log each decision waits for the disk anyway: rounds beside it would only be smaller.
@@ -102,8 +108,8 @@ class Engine(Catalog, Travel):
             self._tiers = Tiers(self._store, volatile, clock, self._faults, ahead=ahead)
             self._store = self._tiers
         self._tier = known_tier(tier, self._tiers is not None)
-        self._broker: TaskBroker = _required("broker", broker)
-        self._ids: IdGenerator = _required("id_generator", id_generator)
+        self._broker: TaskBroker = required("broker", broker)
+        self._ids: IdGenerator = required("id_generator", id_generator)
         self._clock = clock
         self._timeouts = timeout_watcher
         self._scheduler = cron_scheduler
@@ -123,6 +129,8 @@ class Engine(Catalog, Travel):
             notifies=notifier is not None,
             notify_all=notify == "all",
         )
+        self._sizes = Sizes(payload_limit)
+        self._membership = Membership(self._store, clock, self._faults, lease // _MICROSECOND, node)
         self._runs = Runs(
             store=self._store,
             broker=self._broker,
@@ -135,8 +143,14 @@ class Engine(Catalog, Travel):
             ledger=Ledger(chance, audit_key),
             schema_of=self._schemas.get,
             ended=self._run_ended,
+            membership=self._membership,
+            sizes=self._sizes,
             in_memory=runs_in_memory,
         )
+        starter = ChildStarter(
+            self._begin_function, self._begin, self._documents, self._store, self.cancel
+        )
+        self._runs.children.connect(starter, clock, self._faults, self._runs.add)
         self._crons: Crons | None = None
         if cron_scheduler is not None:
             self._crons = Crons(
@@ -144,12 +158,15 @@ class Engine(Catalog, Travel):
                 scheduler=cron_scheduler,
                 clock=clock,
                 ids=self._ids,
-                errors=_SinkOf(self._faults),
+                errors=SinkOf(self._faults),
                 submit=self._submit_fire,
                 cancel=self.cancel,
                 get=self.get,
                 delete=self.delete,
             )
+            self._membership.renewed = (
+                self._crons.refresh
+            )  # other engines add crons, and change them
         self._keeping: Keeping | None = None
         if retention is not None:
             self._keeping = Keeping(retention, self._store, clock, self._faults, self.delete)
@@ -181,6 +198,7 @@ class Engine(Catalog, Travel):
         for row in await self._store.schemas():
             self._schemas[row.type] = msgspec.json.decode(row.schema, type=Schema)
         self._broker.connect(self._runs)
+        await self._membership.start()
         await self._runs.start()
         if self._crons is not None:
             await self._crons.start()
@@ -197,6 +215,7 @@ class Engine(Catalog, Travel):
             if self._notifier is not None:
                 stack.push_async_callback(self._notifier.close)
             stack.push_async_callback(self._broker.close)
+            stack.push_async_callback(self._membership.stop)
             if self._tiers is not None:
                 stack.push_async_callback(self._tiers.rest)
             stack.push_async_callback(self._runs.stop)
@@ -226,7 +245,7 @@ class Engine(Catalog, Travel):
         self._must_run("submit")
         kept = known_tier(tier, self._tiers is not None) if tier else self._tier
         prepared = await self._documents.prepare(document, lenient=lenient)
-        encoded = check_arguments(prepared.document, arguments)
+        encoded = self._sizes.submitted(check_arguments(prepared.document, arguments))
         name = prepared.document.metadata.name
         chosen = run_id or self._ids.generate("Workflow", name)
         await self._begin(prepared, chosen, encoded, labels, tier=kept)
@@ -240,7 +259,8 @@ class Engine(Catalog, Travel):
             raise _no_run(run_id)
         plan = self._documents.known_plan(rows.run.document)
         served = None if rows.run.phase.is_terminal else await self._served()
-        return execution_of(rows, served, plan.parallelism if plan else 0)
+        forks = await forks_of(self._store, rows.run)
+        return execution_of(rows, served, plan.parallelism if plan else 0, forks)
 
     async def wait(self, run_id: str, timeout: timedelta | float | None = None) -> Execution:
         """The run once it is over. Raises NotFound, and WaitTimeout when `timeout` (seconds) passes first."""
@@ -263,9 +283,10 @@ class Engine(Catalog, Travel):
                     return
                 await changes.next()
 
-    async def cancel(self, run_id: str, by: str = "the user") -> None:
-        """End the run as Cancelled. Raises NotFound, and InvalidState when it is over."""
-        await self._request(run_id, RunCancelled(self._clock.now(), by))
+    async def cancel(self, run_id: str, by: str = "the user", *, force: bool = False) -> None:
+        """End the run as Cancelled; a function is told and may clean up first, unless `force`. Raises
+        NotFound, and InvalidState when it is over."""
+        await self._request(run_id, RunCancelled(self._clock.now(), by, force))
 
     async def pause(self, run_id: str, by: str = "the user") -> None:
         """Hand out nothing more; what runs may finish; deadlines stand still. Idempotent."""
@@ -280,9 +301,10 @@ class Engine(Catalog, Travel):
     ) -> None:
         """Run a suspended task again, with `payload` among its inputs. Raises NotFound for an unknown
         task run, InvalidState for another run's, and `not-suspended` for a second resume."""
-        number = self._runs.task_number(run_id, task_run_id)
+        number = task_number(run_id, task_run_id)
         values = [NamedValue(name, "", value) for name, value in (payload or {}).items()]
-        event = TaskResumed(number, encode_values(values), self._clock.now())
+        encoded = self._sizes.resumed(encode_values(values), task_run_id)
+        event = TaskResumed(number, encoded, self._clock.now())
         await self._request(run_id, event)
 
     async def delete(self, run_id: str) -> None:
@@ -299,7 +321,7 @@ class Engine(Catalog, Travel):
                 )
             )
         tell = partial(self._faults.report, "delete a run", run_id=run_id)
-        await drop_artifacts(rows, self._artifacts, tell)
+        await drop_artifacts(self._store, rows, self._artifacts, tell)
         await self._store.delete(run_id)
         self._runs.forget(run_id)  # not before: a delete that fails leaves a run with hooks to tell
 
@@ -324,6 +346,7 @@ class Engine(Catalog, Travel):
         cron_id: str = "",
         fire_at: Instant | None = None,
         tier: str = "",
+        parent: str = "",
     ) -> None:
         metadata = prepared.document.metadata
         now = self._clock.now()
@@ -333,10 +356,11 @@ class Engine(Catalog, Travel):
             namespace=metadata.namespace,
             document=prepared.digest,
             arguments=arguments,
-            variables=self._variables(),
+            variables=self._sizes.variables(self._variables()),
             labels={**metadata.labels, **labels} if labels else metadata.labels or None,
             cron_id=cron_id,
             fire_at=fire_at,
+            parent=parent,
             created_at=now,
             tier=tier or self._tier,
             warnings=prepared.warnings,
@@ -374,6 +398,8 @@ class Engine(Catalog, Travel):
     def _run_ended(self, run: RunRow) -> None:
         if run.cron_id and self._crons is not None:
             self._crons.run_ended(run.cron_id)
+        if run.parent:
+            self._runs.children.ended(run)
 
     def _known(self) -> Known:
         return Known(
@@ -394,28 +420,6 @@ class Engine(Catalog, Travel):
         elif not served:
             return None
         return served
-
-
-class _SinkOf:
-    """Faults as an ErrorSink, for parts that want one."""
-
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
-
-    def on_error(self, fault: Any, error: BaseException | None = None) -> None:
-        self._faults.pass_on(fault, error)
-
-
-def _required(name: str, port: Any) -> Any:
-    if port is None:
-        raise Refused(
-            Problem(
-                "port-missing",
-                f"an engine needs a {name}, and none was given",
-                fix=_REQUIRED[name],
-            )
-        )
-    return port
 
 
 def _no_run(run_id: str) -> NotFound:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from ..errors import ProblemError
-from ..plan import HookCompleted, HookStarted, TaskCompleted, TaskStarted
+from ..plan import AnyState, HookCompleted, HookStarted, TaskCompleted, TaskStarted
 from ..ports import ERROR, SUCCEEDED, Fence, Schema, TaskResult
 from ..record import Instant, decode_raw_values, decode_values, encode_json, encode_values
 from ..validate import fits
 from .secrets import blot_text, blot_values
+from .sizes import Sizes
 
 _LONGEST_MESSAGE = 16_384
 
@@ -29,9 +30,11 @@ def completed(
     schema: Schema | None,
     secrets: frozenset[str],
     at: Instant,
+    sizes: Sizes,
+    state: AnyState | None,
 ) -> TaskCompleted | HookCompleted:
-    """The result as a fact. One whose values have no JSON form, cannot be read, or break a closed schema
-    is an error."""
+    """The result as a fact. One whose values have no JSON form, cannot be read, are too large or break a
+    closed schema is an error. `state` is that of the run, if it is at hand."""
     outcome = result.outcome
     code, message, error_type = outcome.code, outcome.message, outcome.error_type
     outputs = result.outputs
@@ -46,6 +49,11 @@ def completed(
         outputs = artifacts = None
     except ProblemError as error:
         code, message, error_type = ERROR, error.problems[0].what, error.code
+        outputs = artifacts = None
+    if fault := sizes.result(outputs, artifacts):
+        whose = _whose(number, is_hook, state)
+        message = f"the result of {whose} is refused: {fault}"
+        code, error_type = ERROR, "payload-too-large"
         outputs = artifacts = None
     if schema is not None and schema.outputs is not None and code == SUCCEEDED:
         fault = _breaks(schema, outputs)
@@ -71,6 +79,13 @@ def completed(
         result.worker_id,
         artifacts,
     )
+
+
+def _whose(number: int, is_hook: bool, state: AnyState | None) -> str:
+    node = None if state is None or is_hook else state.nodes.get(number)
+    if node is not None:
+        return f"task '{node.row.task_name}'"
+    return f"{'hook' if is_hook else 'task'} run {number}"
 
 
 def _breaks(schema: Schema, outputs: bytes | None) -> str:

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from ..plan import State
+from ..plan import AnyState
 from ..ports import Chance, LogEntry
 from ..record import Change, RunPatch, RunRow, seal
 
@@ -19,7 +19,7 @@ class Ledger:
         self._chance = chance
         self._key = key
 
-    def entry(self, state: State, changes: Sequence[Change], run: RunRow | RunPatch) -> LogEntry:
+    def entry(self, state: AnyState, changes: Sequence[Change], run: RunRow | RunPatch) -> LogEntry:
         """The entry of a decision; `run` is its row or patch, which is to carry the new head."""
         row = state.run
         salt = self._salt(row.run_id, row.head)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
-from ..plan import Decision, Event, Plan, State
+from ..errors import Superseded
+from ..plan import AnyPlan, AnyState, Decision, Event, FunctionState, TimePassed
 from ..record import HookRow, Instant, RunRows, TaskRow, Token
 
 EVENTS = 256
@@ -33,6 +35,47 @@ class Request:
             self.reply.set_exception(error)
 
 
+class Append(Request):
+    """What a function run has done. Others may be decided with it; `recorded` is done with the number of
+    the newest answer once all of it is safe, and after `withhold` has let go of what a pause holds up."""
+
+    __slots__ = ("newest", "recorded", "run_id", "superseded", "withheld", "_withhold")
+
+    def __init__(self, event: Event, run_id: str, withhold: Callable[[Append], None]) -> None:
+        self.event = event
+        self.run_id = run_id
+        self.recorded: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.newest = 0
+        self.superseded = False
+        self.withheld = False
+        self._withhold = withhold
+
+    def decided(self, state: AnyState, decision: Decision) -> None:
+        """What is to be told once the decision is committed."""
+        if not isinstance(state, FunctionState) or any(
+            event is self.event for event in decision.superseded
+        ):
+            self.superseded = True
+            return
+        self.superseded = False
+        self.newest = state.answered
+        self.withheld = state.run.paused_at is not None and not state.finished
+
+    def done(self) -> None:
+        if self.superseded:
+            self.refused(Superseded())
+        elif self.withheld:
+            self._withhold(self)
+        elif not self.recorded.done():
+            self.recorded.set_result(self.newest)
+
+    def refused(self, error: BaseException) -> None:
+        """Whatever the reason: nobody can say that it was recorded, and the function is to be dropped."""
+        if not self.recorded.done():
+            self.recorded.set_exception(Superseded())
+            self.recorded.exception()  # whoever appended may be gone
+
+
 class LiveRun:
     """`state` is a cache of what the store holds under `token`; None means: load it before deciding.
     `rows` are all rows of the run, while this engine has seen each of them come and they are few; they
@@ -57,8 +100,8 @@ class LiveRun:
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
-        self.plan: Plan | None = None
-        self.state: State | None = None
+        self.plan: AnyPlan | None = None
+        self.state: AnyState | None = None
         self.token: Token | None = None
         self.document: tuple[bytes, bytes] | None = None  # until the run is created
         self.rows: list[TaskRow | HookRow] | None = None
@@ -82,7 +125,7 @@ class LiveRun:
         events = self.events
         taken: list[Event | Request] = []
         while events and len(taken) < EVENTS:
-            if isinstance(events[0], Request):
+            if isinstance(events[0], Request) and type(events[0]) is not Append:
                 if not taken:
                     taken.append(events.popleft())
                 break
@@ -160,3 +203,17 @@ class Unsure:
 
 def event_of(item: Event | Request) -> Event:
     return item.event if isinstance(item, Request) else item
+
+
+def is_from_outside(item: Event | Request) -> bool:
+    """Somebody who is no part of the run waits for this."""
+    kind = type(item)
+    if kind is Append or not isinstance(item, Request):
+        return False
+    return type(item.event) is not TimePassed
+
+
+def note_appends(taken: list[Event | Request], state: AnyState, decision: Decision) -> None:
+    for item in taken:
+        if type(item) is Append:
+            item.decided(state, decision)

@@ -10,7 +10,16 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from ..plan import Decision, Event, RunForked, RunSubmitted, RunTakenOver, State, TimePassed
+from ..plan import (
+    AnyState,
+    Decision,
+    Event,
+    RunForked,
+    RunSubmitted,
+    RunTakenOver,
+    TimePassed,
+    new_state,
+)
 from ..ports import Claim, Clock, Store
 from ..record import RunRow, RunRows, head_of
 from .live import LiveRun, Request, Unsure, event_of
@@ -27,7 +36,7 @@ class Loader:
         store: Store,
         clock: Clock,
         membership: Membership,
-        revive: Callable[[LiveRun, RunRows], Awaitable[State | None]],
+        revive: Callable[[LiveRun, RunRows], Awaitable[AnyState | None]],
         perform: Callable[[LiveRun, Decision], None],
         answer: Callable[[list[Event | Request]], None],
         lost: Callable[[LiveRun, Exception | None], None],
@@ -42,7 +51,7 @@ class Loader:
         self._lost = lost
         self._abroad = abroad
 
-    async def load(self, live: LiveRun) -> State | None:
+    async def load(self, live: LiveRun) -> AnyState | None:
         """The state of a run that this engine does not hold, or no longer trusts."""
         rows = await self._ours(live)
         if rows is None:
@@ -92,7 +101,7 @@ class Loader:
             live.put_back(live.unsure.taken)
             live.unsure = None
         live.token = None
-        live.state = State(live.plan)
+        live.state = new_state(live.plan)
 
     async def _leave(self, live: LiveRun, run: RunRow) -> None:
         if live.unsure is not None:
@@ -105,7 +114,7 @@ class Loader:
                 live.put_back(unsure.taken)
         self._abroad(live, run)
 
-    async def _settle_doubt(self, live: LiveRun, state: State, unsure: Unsure) -> None:
+    async def _settle_doubt(self, live: LiveRun, state: AnyState, unsure: Unsure) -> None:
         if not await self._was_ours(unsure, state.run):
             live.put_back(unsure.taken)
             return

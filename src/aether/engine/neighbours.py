@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
-from ..errors import StoreError
-from ..plan import Event, TaskCompleted, TimePassed
+from ..errors import StoreError, Superseded
+from ..plan import ChildBegan, ChildEnded, Event, TaskCompleted, TimePassed
 from ..ports import Clock, Store
 from ..record import RunRow
 from .abroad import CHANGED, WATCH, Abroad
 from .faults import Faults
 from .letters import ANSWER, INBOX, Letter, Letters
-from .live import Request
+from .live import Append, Request
 from .membership import Membership
 from .waiting import Waiting
 
@@ -75,13 +75,17 @@ class Neighbours:
         """Another engine decides for this run: it is told what was to be decided here."""
         run_id, holder = run.run_id, run.held_by
         for item in events:
-            if isinstance(item, Letter):
+            if isinstance(item, Append):
+                item.refused(Superseded())
+            elif isinstance(item, Letter):
                 item.leave()
             elif isinstance(item, Request):
                 if isinstance(item.event, TimePassed):
                     item.done()  # it only was to be looked at
                 else:
                     self._letters.send(run_id, holder, item)
+            elif isinstance(item, ChildEnded | ChildBegan):
+                self._letters.forward(run_id, f"child:{item.ordinal}", holder, item)
             elif isinstance(item, TaskCompleted) and item.epoch == run.epoch:
                 key = f"{item.ordinal}:{item.epoch}:{item.delivery}"
                 self._letters.forward(run_id, key, holder, item)

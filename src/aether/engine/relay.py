@@ -13,12 +13,14 @@ from collections.abc import Callable
 import msgspec
 
 from ..plan import (
+    AnyState,
+    CancelChild,
     CancelTask,
     Command,
     DispatchHook,
     DispatchTask,
     NotifyHook,
-    State,
+    StartChild,
     Warn,
     kept_at,
 )
@@ -38,6 +40,7 @@ from ..ports import (
     TaskResult,
 )
 from ..record import HookRow, decode_json, hook_run_id, task_run_id
+from .children import Children
 from .faults import Faults
 from .live import LiveRun
 from .secrets import SecretMissing, resolve_secrets
@@ -66,6 +69,7 @@ class Relay:
         self._faults = faults
         self._report = report
         self._delivered = delivered
+        self.children = Children()
         self._assignments: list[Assignment] = []
         self._unsealing: set[asyncio.Task[None]] = set()  # fetch the secrets of one task each
         self._cancellations: list[Cancellation] = []
@@ -106,6 +110,10 @@ class Relay:
                     self._tell(state, number)
                 case DispatchHook(number):
                     self._hand_out_hook(live, state, number)
+                case StartChild(ordinal):
+                    self.children.start(state, ordinal)
+                case CancelChild(run_id, reason):
+                    self.children.cancel(run_id, reason)
                 case Warn(ordinal, what):
                     task_id = "" if ordinal is None else task_run_id(live.run_id, ordinal)
                     self._faults.report(
@@ -121,7 +129,7 @@ class Relay:
 
     # Tasks
 
-    def _hand_out(self, live: LiveRun, state: State, ordinal: int) -> None:
+    def _hand_out(self, live: LiveRun, state: AnyState, ordinal: int) -> None:
         node = state.nodes.get(ordinal)
         if node is None:
             return  # it ended in the same decision
@@ -138,14 +146,14 @@ class Relay:
             retry_count=row.retry_count,
             resumed=row.code == SUSPENDED,
             timeout=spec.timeout,
-            priority=plan.priority,
+            priority=spec.priority or plan.priority,
             resources=spec.resources,
         )
         if row.artifacts_in or spec.output_artifacts:
             assignment.artifacts = _transfers(live.run_id, row.artifacts_in, ordinal, state)
         self._enqueue(live, plan.has_secrets, assignment)
 
-    def _hand_out_hook(self, live: LiveRun, state: State, number: int) -> None:
+    def _hand_out_hook(self, live: LiveRun, state: AnyState, number: int) -> None:
         hook = state.hooks.get(number)
         if hook is None:
             return
@@ -240,7 +248,7 @@ class Relay:
 
     # Hooks
 
-    def _tell(self, state: State, number: int) -> None:
+    def _tell(self, state: AnyState, number: int) -> None:
         hook = state.hooks.get(number)
         if hook is None or self._notifier is None:
             return
@@ -276,7 +284,7 @@ class Relay:
                 del self._events[run_id]
 
 
-def _event_of(state: State, hook: HookRow) -> HookEvent:
+def _event_of(state: AnyState, hook: HookRow) -> HookEvent:
     run = state.run
     facts: dict[str, str] = {"workflowRunID": run.run_id}
     task_id = ""
@@ -304,7 +312,7 @@ def _event_of(state: State, hook: HookRow) -> HookEvent:
 
 
 def _transfers(
-    run_id: str, artifacts_in: bytes | None, ordinal: int, state: State
+    run_id: str, artifacts_in: bytes | None, ordinal: int, state: AnyState
 ) -> tuple[ArtifactTransfer, ...]:
     found = [
         ArtifactTransfer(name, place["type"], place["config"], place["archive"])

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from itertools import islice
 
-from ..errors import InvalidState, NotFound, Problem, Refused
+from ..errors import NotFound, Problem
 from ..plan import (
+    AnyPlan,
+    AnyState,
     Decision,
     Event,
     HookNotified,
-    Plan,
+    RunForked,
     RunSubmitted,
-    RunTakenOver,
-    State,
+    TaskHeartbeat,
     TimePassed,
+    load_state,
+    new_state,
 )
 from ..ports import (
+    RECORDED,
     Clock,
     Fence,
     Notifier,
@@ -31,12 +34,18 @@ from ..ports import (
 )
 from ..record import RunRow, RunRows, parse_task_run_id
 from . import intake
+from .children import Children
 from .documents import Documents
 from .faults import Faults
+from .journal import RunJournal
 from .ledger import Ledger
 from .live import LiveRun, Request
+from .membership import Membership
+from .neighbours import Neighbours
 from .recovery import Recovery
+from .refusals import exists, stopped, unknown
 from .relay import Relay
+from .sizes import Sizes
 from .step import Stepper
 from .waiting import Changes, Waiting
 
@@ -62,6 +71,8 @@ class Runs:
         ledger: Ledger,
         schema_of: Callable[[str], Schema | None],
         ended: Callable[[RunRow], None],
+        membership: Membership,
+        sizes: Sizes,
         in_memory: int = IN_MEMORY,
     ) -> None:
         self._store = store
@@ -72,6 +83,7 @@ class Runs:
         self._schema_of = schema_of
         self._ended = ended
         self._in_memory = in_memory
+        self._sizes = sizes
         self._live: dict[str, LiveRun] = {}
         self._waiting = Waiting(clock)
         self._lazy: set[str] = set()
@@ -82,22 +94,34 @@ class Runs:
             clock,
             faults,
             ledger,
+            sizes,
             self._revive,
             self._perform,
             self._arm,
             self._retire,
             self._lost,
+            membership,
+            self._left,
         )
-        self.recovery = Recovery(store, faults, self._take_up, self._moment)
+        self._membership = membership
+        membership.lost = self._session_lost
+        self._neighbours = Neighbours(store, clock, faults, membership, self._waiting, self._add)
+        self.journal = RunJournal(self, store, clock)
+        self.recovery = Recovery(store, faults, membership, self._take_up, self._neighbours.mail)
         self._relay = Relay(
             broker, notifier, secrets, clock, faults, self.on_task_completed, self._hook_delivered
         )
+
+    @property
+    def children(self) -> Children:
+        return self._relay.children
 
     async def start(self) -> None:
         if self._timeouts is not None:
             self._timeouts.start(self._due)
         self._stepper.start()
         self._relay.start()
+        await self._neighbours.start()
         self.recovery.start()
 
     async def stop(self) -> None:
@@ -105,45 +129,59 @@ class Runs:
         await self.recovery.stop()
         if self._timeouts is not None:
             self._timeouts.stop()
+        self.journal.stop()
         await self._stepper.stop()
         await self._relay.stop()
-        error = _stopped()
+        error = stopped()
+        await self._neighbours.stop(error)
         for live in self._live.values():
             live.fail_requests(error)
         self._waiting.give_up_all(error)
 
     async def _take_up(self, run_id: str) -> None:
-        live = self._live.get(run_id) or LiveRun(run_id)
-        self._live[run_id] = live
-        request = Request(RunTakenOver(self._clock.now()))
-        live.events.append(request)
-        self._stepper.push(live)
-        await request.reply
+        """A run that this engine has claimed: its rows say so, and what follows from it."""
+        await self.request(run_id, TimePassed(self._clock.now()))
 
-    async def _moment(self) -> None:
-        """One second."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        handle = self._clock.call_in(
-            _LAZY, lambda: None if future.done() else future.set_result(None)
-        )
-        try:
-            await future
-        finally:
-            handle.cancel()
+    # Among other engines
+
+    def _left(self, live: LiveRun, run: RunRow) -> None:
+        """Another engine decides for this run."""
+        self._retire(live)
+        self.journal.give_up(live.run_id)
+        events = list(live.events)
+        live.events.clear()
+        self._neighbours.left(run, events)
+
+    def _session_lost(self) -> None:
+        """Nothing of what this engine holds is known to be true, and much of it is another's."""
+        for live in list(self._live.values()):
+            live.forget_state()
+            if self._timeouts is not None and live.due_at is not None:
+                self._timeouts.set(live.run_id, None)
+            live.due_at = None
+            if live.events or live.unsure:
+                self._stepper.push(live)
+            elif not live.busy:
+                del self._live[live.run_id]
+        for run_id in sorted(self._waiting.awaited()):
+            self._neighbours.watch(run_id)
+        self.recovery.look_again()
 
     # In
 
-    async def begin(self, event: RunSubmitted, plan: Plan, document: tuple[bytes, bytes]) -> None:
+    async def begin(
+        self, event: RunSubmitted | RunForked, plan: AnyPlan, document: tuple[bytes, bytes]
+    ) -> None:
         if self._stopped:
-            raise _stopped()
+            raise stopped()
         run_id = event.run.run_id
         if run_id in self._live:
-            raise _exists(run_id)
-        self.recovery.claim(run_id)
+            raise exists(run_id)
+        event.run.owner = self._membership.number
         self._make_room()
         live = LiveRun(run_id)
-        live.plan, live.document, live.state = plan, document, State(plan)
-        live.rows = []
+        live.plan, live.document, live.state = plan, document, new_state(plan)
+        live.rows = [] if isinstance(event, RunSubmitted) else None
         self._live[run_id] = live
         request = Request(event)
         live.events.append(request)
@@ -152,7 +190,7 @@ class Runs:
 
     async def request(self, run_id: str, event: Event) -> None:
         if self._stopped:
-            raise _stopped()
+            raise stopped()
         request = Request(event)
         live = self._run(run_id)
         live.events.append(request)
@@ -172,7 +210,21 @@ class Runs:
         else:
             self._write_soon(run_id)
 
+    def on_task_heartbeat(self, task_run_id: str, fence: Fence, details: bytes | None) -> None:
+        """Lazy: it rides in the run's next commit, or in one within a second."""
+        parsed = parse_task_run_id(task_run_id)
+        if parsed is None or parsed[2]:
+            self._strange(task_run_id)
+            return
+        run_id, number, _ = parsed
+        now = self._clock.now()
+        self.add(
+            run_id, TaskHeartbeat(number, fence.epoch, fence.delivery, now, details), lazy=True
+        )
+
     def on_task_completed(self, result: TaskResult) -> None:
+        if result.outcome.code == RECORDED:
+            return  # a function has told its journal
         parsed = parse_task_run_id(result.task_run_id)
         if parsed is None:
             self._strange(result.task_run_id)
@@ -180,8 +232,9 @@ class Runs:
         run_id, number, is_hook = parsed
         live = self._run(run_id)
         schema = None if is_hook else self._schema_for(live, number, result)
+        now, sizes = self._clock.now(), self._sizes
         live.events.append(
-            intake.completed(number, is_hook, result, schema, live.secrets, self._clock.now())
+            intake.completed(number, is_hook, result, schema, live.secrets, now, sizes, live.state)
         )
         self._stepper.push(live)
 
@@ -193,37 +246,30 @@ class Runs:
             executor_type = "" if node is None else node.spec.executor
         return self._schema_of(executor_type) if executor_type else None
 
-    def task_number(self, run_id: str, task_run_id: str) -> int:
-        parsed = parse_task_run_id(task_run_id)
-        if parsed is None or parsed[2]:
-            raise NotFound(
-                Problem(
-                    "task-not-found",
-                    f"there is no task run '{task_run_id}'",
-                    fix="take the task run id from the run's list of tasks",
-                )
-            )
-        if parsed[0] != run_id:
-            raise InvalidState(
-                Problem(
-                    "foreign-task",
-                    f"task run '{task_run_id}' belongs to another run than '{run_id}'",
-                    fix=f"resume it through run '{parsed[0]}'",
-                )
-            )
-        return parsed[1]
-
-    def _push(self, live: LiveRun, event: Event) -> None:
+    def _push(self, live: LiveRun, event: Event | Request) -> None:
         live.events.append(event)
         self._stepper.push(live)
+
+    def _add(self, run_id: str, event: Event | Request) -> None:
+        self._push(self._run(run_id), event)
+
+    def add(self, run_id: str, event: Event | Request, *, lazy: bool = False) -> None:
+        """Something about this run, from our own process: it goes to the engine that holds the run."""
+        live = self._run(run_id)
+        live.events.append(event)
+        if lazy:
+            self._write_soon(run_id)
+        else:
+            self._stepper.push(live)
+
+    def held(self, run_id: str) -> LiveRun | None:
+        return self._live.get(run_id)
 
     def _run(self, run_id: str) -> LiveRun:
         """The run as this engine holds it, which makes it the one held longest."""
         live = self._live.pop(run_id, None)
         if live is None:
             live = LiveRun(run_id)
-            if self.recovery.claim(run_id):
-                live.events.append(RunTakenOver(self._clock.now()))
             self._make_room()
         self._live[run_id] = live
         return live
@@ -281,7 +327,7 @@ class Runs:
 
     # Decided
 
-    async def _revive(self, live: LiveRun, rows: RunRows) -> State | None:
+    async def _revive(self, live: LiveRun, rows: RunRows) -> AnyState | None:
         digest = rows.run.document
         plan = self._documents.known_plan(digest)
         if plan is None:
@@ -294,7 +340,9 @@ class Runs:
                 )
             plan = await self._documents.plan_of(digest, text)
         live.plan = plan
-        return State.load(plan, rows)
+        if rows.run.parent and rows.run.claimed:
+            self._relay.children.check(rows.run)
+        return load_state(plan, rows)
 
     def _perform(self, live: LiveRun, decision: Decision) -> None:
         state = live.state
@@ -305,12 +353,14 @@ class Runs:
         run = state.run
         self._arm(live)
         self._waiting.changed(live.run_id)
+        self._neighbours.changed(live.run_id)
         if run.phase.is_terminal:
             self._waiting.over(live.run_id, live.at_its_end)
             self._ended(run)
 
     def _arm(self, live: LiveRun) -> None:
         """The watcher keeps the instant at which this run is due, also after one that came too early."""
+        self.journal.look(live)
         if self._timeouts is None or live.state is None:
             return
         due_at = live.state.run.due_at
@@ -331,12 +381,13 @@ class Runs:
         because one that was to be created exists."""
         self._retire(live)
         if error is None:
-            exists = live.token is None and live.document is not None
-            error = _exists(live.run_id) if exists else _unknown(live.run_id)
+            is_new = live.token is None and live.document is not None
+            error = exists(live.run_id) if is_new else unknown(live.run_id)
             if any(not isinstance(event, Request) for event in live.events):
                 what = f"there is no run '{live.run_id}'"
                 self._faults.report("take in a result", what, then="it is dropped", warning=True)
         self._waiting.give_up(live.run_id, error)
+        self.journal.give_up(live.run_id)
         live.fail_requests(error)
 
     def forget(self, run_id: str) -> None:
@@ -350,7 +401,7 @@ class Runs:
         """Returns once the run is terminal: with all its rows, where they are at hand. They are not to be
         changed."""
         if self._stopped:
-            raise _stopped()
+            raise stopped()
 
         async def is_over() -> bool:
             live = self._live.get(run_id)
@@ -359,32 +410,17 @@ class Runs:
                     return False
             run = await self._store.run(run_id)
             if run is None:
-                raise _unknown(run_id)
+                raise unknown(run_id)
+            if not run.phase.is_terminal and run.held_by != self._membership.number:
+                self._neighbours.watch(run_id)
             return run.phase.is_terminal
 
         return await self._waiting.wait(run_id, timeout, is_over)
 
     def changes(self, run_id: str) -> AbstractContextManager[Changes]:
         if self._stopped:
-            raise _stopped()
-        return self._waiting.changes(run_id)
-
-
-def _stopped() -> InvalidState:
-    return InvalidState(
-        Problem("engine-stopped", "the engine was stopped", fix="start an engine over the store")
-    )
-
-
-def _exists(run_id: str) -> Refused:
-    return Refused(
-        Problem(
-            "run-exists", f"there is a run '{run_id}' already", fix="choose another id, or none"
-        )
-    )
-
-
-def _unknown(run_id: str) -> NotFound:
-    return NotFound(
-        Problem("run-not-found", f"there is no run '{run_id}'", fix="list the runs to find its id")
-    )
+            raise stopped()
+        changes = self._waiting.changes(run_id)
+        if run_id not in self._live:
+            self._neighbours.watch(run_id)  # it may be another engine's
+        return changes

@@ -21,10 +21,10 @@ from ..errors import (
     StoreUnavailable,
 )
 from ..plan import (
+    AnyState,
     Decision,
     Event,
     RunFailed,
-    State,
     TimePassed,
     decide_all,
 )
@@ -43,7 +43,7 @@ from ..record import (
 from .faults import Faults
 from .ledger import Ledger
 from .letters import Letter, consumed, encode_refusal
-from .live import LiveRun, Request, Unsure, event_of
+from .live import LiveRun, Request, Unsure, event_of, is_from_outside, note_appends
 from .loading import Loader
 from .membership import Membership
 from .prefix import begins_before, kept_rows
@@ -98,7 +98,7 @@ class Stepper:
         faults: Faults,
         ledger: Ledger,
         sizes: Sizes,
-        revive: Callable[[LiveRun, RunRows], Awaitable[State | None]],
+        revive: Callable[[LiveRun, RunRows], Awaitable[AnyState | None]],
         perform: Callable[[LiveRun, Decision], None],
         arm: Callable[[LiveRun], None],
         retire: Callable[[LiveRun], None],
@@ -241,6 +241,7 @@ class Stepper:
             else:
                 self._quarantine(live, error, taken)
             return None
+        note_appends(taken, state, decision)
         if not decision.changes:
             if isinstance(taken[0], Letter):
                 return self._only_answer(live, state, taken, b"")
@@ -257,7 +258,7 @@ class Stepper:
         return Decided(live, taken, decision, commit, _reign(state))
 
     def _only_answer(
-        self, live: LiveRun, state: State, taken: list[Event | Request], answer: bytes
+        self, live: LiveRun, state: AnyState, taken: list[Event | Request], answer: bytes
     ) -> Decided:
         """Nothing changes, but the sender of a letter is told so, once."""
         commit = Commit(
@@ -270,7 +271,7 @@ class Stepper:
         return Decided(live, taken, Decision([], []), commit, _reign(state))
 
     def _as_commit(
-        self, live: LiveRun, state: State, taken: list[Event | Request], decision: Decision
+        self, live: LiveRun, state: AnyState, taken: list[Event | Request], decision: Decision
     ) -> Commit:
         tasks: list[TaskRow | TaskPatch] = []
         hooks: list[HookRow | HookPatch] = []
@@ -294,7 +295,7 @@ class Stepper:
         log = None
         if self._store.keeps_log and state.run.tier == ACTION_LOG:
             log = self._ledger.entry(state, decision.changes, run)
-        outside = isinstance(taken[0], Request) and type(taken[0].event) is not TimePassed
+        outside = is_from_outside(taken[0])
         return Commit(
             run_id=live.run_id,
             expected=live.token,
@@ -402,7 +403,7 @@ class Stepper:
             live.add(RunFailed(self._clock.now(), what))
 
     def _too_large(
-        self, live: LiveRun, state: State, taken: list[Event | Request], fault: str
+        self, live: LiveRun, state: AnyState, taken: list[Event | Request], fault: str
     ) -> Decided | None:
         """A value that the run has put together is none that may be stored: a request that led to it is
         refused, and nothing has changed; a run that came to it by itself ends in Error."""
@@ -442,5 +443,5 @@ class Stepper:
             self._naps.remove(future)
 
 
-def _reign(state: State) -> tuple[int, int]:
+def _reign(state: AnyState) -> tuple[int, int]:
     return state.run.epoch, state.run.owner

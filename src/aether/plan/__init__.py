@@ -56,6 +56,9 @@ from .functions import STUCK as STUCK
 from .functions import Call as Call
 from .functions import FunctionPlan as FunctionPlan
 from .functions import FunctionState as FunctionState
+from .functions import continued_as as continued_as
+from .functions import decode_activity as decode_activity
+from .functions import decode_child as decode_child
 from .functions import function_plan as function_plan
 from .functions import function_text as function_text
 from .leaf import MAX_LOSSES as MAX_LOSSES

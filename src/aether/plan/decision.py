@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from copy import copy
 from typing import Any
 
+from ..errors import InvalidState, Problem
 from ..record import Phase, RunRows
 from . import events as ev
 from .dag import advance_dag
@@ -113,6 +114,25 @@ def _time_passed(turn: Turn, event: ev.TimePassed) -> None:
     look_at_time(turn)
 
 
+def _no_function(turn: Turn, event: ev.SignalReceived | ev.UpdateRequested) -> None:
+    run = turn.state.run
+    raise InvalidState(
+        Problem(
+            "not-a-function",
+            f"run {run.run_id} is that of a document: no code of it takes '{event.name}'",
+            fix="resume its suspended task instead, or signal the run of a function",
+        )
+    )
+
+
+def _no_journal(turn: Turn, event: ev.JournalAppended) -> None:
+    turn.nothing = "a document keeps no journal"
+
+
+def _ignored(turn: Turn, event: Event) -> None:
+    turn.nothing = "only runs of functions take this"
+
+
 _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ev.RunSubmitted: submitted,
     ev.RunForked: forked,
@@ -131,4 +151,11 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
         turn, e.number, e.delivery, e.code, e.message, e.outputs
     ),
     ev.HookNotified: lambda turn, e: hook_delivered(turn, e.number),
+    ev.SignalReceived: _no_function,
+    ev.UpdateRequested: _no_function,
+    ev.JournalAppended: _no_journal,
+    ev.TaskHeartbeat: _ignored,
+    ev.ChildBegan: _ignored,
+    ev.ChildEnded: _ignored,
+    ev.CodeServed: _ignored,
 }

@@ -7,7 +7,7 @@ from copy import copy
 from typing import Any
 
 from ..errors import InvalidState, NotFound, Problem
-from ..record import Phase, TaskRow
+from ..record import NamedValue, Phase, TaskRow, encode_values
 from . import events as ev
 from .events import Decision, Event, StartChild
 from .function_activities import (
@@ -29,7 +29,7 @@ from .function_calls import (
     wait_over,
 )
 from .function_turn import FunctionTurn
-from .functions import BEAT, STUCK, Call, FunctionState
+from .functions import BEAT, CONTINUED, STUCK, Call, FunctionState
 from .lifecycle import must_be_open
 from .state import DEADLINE, RETRY
 
@@ -133,7 +133,9 @@ def _child_began(turn: FunctionTurn, event: ev.ChildBegan) -> None:
         turn.nothing = f"{event.ordinal} waits for no run to begin"
         return
     turn.end(call, Phase.SUCCEEDED)
-    end_run(turn, Phase.SUCCEEDED, f"continued as {call.row.worker}")
+    following = call.row.worker
+    outputs = encode_values([NamedValue(CONTINUED, "string", following)])
+    end_run(turn, Phase.SUCCEEDED, f"continued as {following}", outputs)
 
 
 def _child_ended(turn: FunctionTurn, event: ev.ChildEnded) -> None:

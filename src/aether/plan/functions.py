@@ -21,6 +21,7 @@ from ..record import (
     RunRow,
     RunRows,
     TaskRow,
+    decode_values,
 )
 from .phase import LEAF_MOVES
 from .spec import HookSpec, NodeSpec
@@ -113,6 +114,17 @@ def function_plan(text: bytes) -> FunctionPlan | None:
     name = document.metadata.name
     entry = NodeSpec(name=name, template="", kind="workflow", executor=EXECUTOR_OF_FUNCTION + name)
     return FunctionPlan(name=name, version=document.version, entry=entry)
+
+
+CONTINUED = "continued"
+
+
+def continued_as(run: RunRow) -> str:
+    """The run that goes on in the place of this one; "" if none does."""
+    if run.phase is not Phase.SUCCEEDED or not run.message.startswith("continued as "):
+        return ""
+    values = decode_values(run.outputs)
+    return str(values[0].value) if values and values[0].name == CONTINUED else ""
 
 
 class Call:
