@@ -160,6 +160,7 @@ class Task(Part, frozen=True):
     when: str = ""
     timeout: str = ""
     retry: Retry | None = None
+    on_worker_lost: str = ""
     continue_on: ContinueOn | None = None
     resources: Resources | None = None
     phase_conditions: PhaseConditions | None = None

@@ -109,6 +109,8 @@ class _Compiler:
         return self._container(node, template, index, default)
 
     def _leaf(self, node: Task, body: Task, index: int, default: ContinueSpec) -> NodeSpec:
+        fails_when_lost = (node.on_worker_lost or body.on_worker_lost) == "fail"
+        self._wants_starts |= fails_when_lost
         return NodeSpec(
             name=node.name,
             template=node.template,
@@ -120,6 +122,7 @@ class _Compiler:
             output_artifacts=artifact_slots(body.outputs.artifacts if body.outputs else ()),
             timeout=parse_micros(node.timeout) or parse_micros(body.timeout) or 0,
             retry=self._retry(node.retry or body.retry),
+            fails_when_lost=fails_when_lost,
             tolerance=_tolerance(node.continue_on, default),
             when=self._sources.program(node.when),
             when_text=node.when,

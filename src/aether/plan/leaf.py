@@ -21,6 +21,7 @@ from .state import RETRY, Node
 from .turn import Turn
 
 MAX_LOSSES = 10
+WORKER_LOST = "worker-lost"  # an error type, for `nonRetryable`
 _AT_WORK = (Phase.READY, Phase.RUNNING)
 
 
@@ -159,15 +160,20 @@ def on_worker_lost(turn: Turn, event: WorkerLost) -> None:
     node = _current(turn, event.ordinal, event.epoch, event.delivery)
     if node is not None:
         deliver_again(turn, node)
+        release_held(turn)
 
 
 def deliver_again(turn: Turn, node: Node) -> None:
-    """The delivery is lost, the attempt is not: nothing counts as failed."""
+    """The delivery is lost, the attempt is not: nothing counts as failed, unless the task wants that."""
     row = node.row
     if row.phase is Phase.RUNNING:
         turn.set_task(node, losses=row.losses + 1)
+        if node.spec.fails_when_lost:
+            message = f"{WORKER_LOST}: the worker that ran this attempt is gone"
+            finish_attempt(turn, node, 3, message, None, error_type=WORKER_LOST)
+            return
     if row.losses >= MAX_LOSSES:
-        message = f"{MAX_LOSSES} workers were lost while they ran this task"
+        message = f"{WORKER_LOST}: {MAX_LOSSES} workers were lost while they ran this task"
         turn.end(node, Phase.ERROR, message, code=3)
         fire_task_end(turn, node)
         return

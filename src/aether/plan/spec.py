@@ -111,6 +111,7 @@ class NodeSpec(msgspec.Struct, kw_only=True):
     timeout: int = 0
     priority: int = 0  # 0 is the plan's
     retry: RetrySpec | None = None
+    fails_when_lost: bool = False
     tolerance: ContinueSpec = ContinueSpec()
     when: Program | None = None
     when_text: str = ""
@@ -152,7 +153,8 @@ class LoopSpec(msgspec.Struct, kw_only=True):
 
 
 class Plan(msgspec.Struct, kw_only=True):
-    """A document, ready to decide by. `wants_starts`: an onStart hook needs starts committed at once."""
+    """A document, ready to decide by. `wants_starts`: an onStart hook, or a task that must not run
+    twice, needs starts committed at once."""
 
     document: Workflow
     entry: NodeSpec

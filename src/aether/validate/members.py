@@ -15,6 +15,7 @@ from .shape import LARGEST_INT
 POLICIES = ("Allow", "Forbid", "Replace")
 CATCH_UPS = ("none", "last", "all")
 STRATEGIES = ("last", "first", "list")
+LOSSES = ("redeliver", "fail")
 ARCHIVES = ("none", "tar", "tar.gz", "zip")
 
 
@@ -146,6 +147,11 @@ RULES: dict[type[msgspec.Struct], dict[str, Rule]] = {
         "when": Rule("Node: an expression; when it is not true, the node is Skipped."),
         "timeout": _duration(_TIMEOUT),
         "retry": Rule("When to try again; a node's policy replaces its template's."),
+        "on_worker_lost": Rule(
+            "What a worker that was lost at work means: redeliver, the default, hands the same attempt "
+            "to another one, fail ends the attempt in Error `worker-lost`, and `retry` decides.",
+            choices=LOSSES,
+        ),
         "continue_on": Rule("Node: which ends do not stop what depends on it."),
         "resources": Rule("Handed to the executor."),
         "phase_conditions": _CONDITIONS,

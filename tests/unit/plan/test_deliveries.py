@@ -88,6 +88,39 @@ def test_task_that_outlives_no_worker_is_an_error_in_the_end():
     assert run.dispatched() == []
 
 
+def test_a_lost_worker_ends_the_attempt_where_the_task_says_so():
+    run = Run(task(onWorkerLost="fail")).start("t").lose("t")
+    row = run.row("t")
+    assert (str(row.phase), row.attempt, row.losses, row.code) == ("Error", 1, 1, 3)
+    assert row.message.startswith("worker-lost: ")
+    assert run.dispatched() == []
+    assert Run(task(onWorkerLost="redeliver")).start("t").lose("t").phase_of("t") == "Ready"
+
+
+def test_retry_decides_about_an_attempt_that_ended_with_its_worker():
+    run = Run(task(onWorkerLost="fail", retry={"limit": 2})).start("t").lose("t")
+    row = run.row("t")
+    assert (str(row.phase), row.attempt, row.retry_count, row.delivery) == ("Ready", 2, 1, 2)
+    never = {"limit": 2, "nonRetryable": ["worker-lost"]}
+    run = Run(task(onWorkerLost="fail", retry=never)).start("t").lose("t")
+    assert run.phase_of("t") == "Error"
+
+
+def test_the_attempt_ends_too_when_its_engine_was_lost_with_the_worker():
+    run = Run(task(onWorkerLost="fail")).start("t").take_over()
+    assert (run.phase_of("t"), run.rows.run.epoch) == ("Error", 2)
+    waiting = Run(task(onWorkerLost="fail")).take_over()
+    assert waiting.phase_of("t") == "Ready", "no worker is known to have begun"
+
+
+def test_a_node_may_say_what_a_lost_worker_means_and_starts_are_written_at_once():
+    plan = Run(dag(node("a", onWorkerLost="fail"), node("b"))).state.plan
+    assert plan.wants_starts
+    run = Run(dag(node("a", onWorkerLost="fail"), node("b")))
+    run.start("a").start("b").lose("a").lose("b")
+    assert (run.phase_of("a"), run.phase_of("b")) == ("Error", "Ready")
+
+
 def test_delivery_that_was_lost_before_it_started_is_no_lost_worker():
     run = Run(task())
     for _ in range(MAX_LOSSES + 5):
