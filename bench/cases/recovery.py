@@ -79,7 +79,10 @@ def _copies(of: Sequence[tuple[RunRows, bytes]], count: int) -> Iterator[Commit]
     for number in range(count):
         rows, text = of[number % len(of)]
         members = {name: getattr(rows.run, name) for name in rows.run.__struct_fields__}
-        row = RunRow(**members | {"run_id": ids.generate("Workflow", "bench"), "created_at": now})
+        own = {"run_id": ids.generate("Workflow", "bench"), "created_at": now}
+        if number % 1000 == 0:
+            own["labels"] = {"team": "bench"}
+        row = RunRow(**members | own)
         now += 1
         tasks = list(rows.tasks.values())
         yield Commit(
@@ -193,6 +196,12 @@ async def _first_pages(app: Aether) -> dict[str, float]:
         "list_succeeded_ms": RunQuery(limit=20, phases=(Phase.SUCCEEDED,)),
         "list_name_ms": RunQuery(limit=20, name="bench"),
         "list_no_such_name_ms": RunQuery(limit=20, name="nobody"),
+        "list_label_ms": RunQuery(limit=20, labels={"team": "bench"}),
+        "list_since_ms": RunQuery(limit=20, created_from=1, created_to=time.time_ns() // 1000),
+        "list_finished_ms": RunQuery(limit=20, finished_to=time.time_ns() // 1000),
+        "list_prefix_ms": RunQuery(limit=6, id_prefix="0"),
+        "list_no_such_id_ms": RunQuery(limit=6, id_prefix="nobody"),
+        "list_text_ms": RunQuery(limit=20, text="BENCH"),
     }
     found = {}
     for name, query in queries.items():
