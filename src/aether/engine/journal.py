@@ -14,10 +14,8 @@ from typing import Protocol
 from ..errors import NotFound, Problem, ProblemError, StoreError, Superseded
 from ..plan import Event, FunctionState, JournalAppended, TimePassed
 from ..ports import Clock, Fence, Store
-from ..record import Fact, Phase, StatusSet, TaskRow
+from ..record import Fact, StatusSet, TaskRow
 from .live import Append, LiveRun, Request
-
-_OWN = ("step", "note", "workflow", "signal", "continue")
 
 
 class Holder(Protocol):
@@ -155,5 +153,4 @@ def _serve(live: LiveRun, waiter: _Waiter) -> None:
 
 
 def _is_answer(row: TaskRow) -> bool:
-    """A step is one while it waits to run again."""
-    return row.kind not in _OWN or (row.kind == "step" and row.phase is Phase.RUNNING)
+    return row.kind != "step"

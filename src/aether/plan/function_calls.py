@@ -29,7 +29,7 @@ from ..record import (
 from .events import CancelChild, JournalAppended, StartChild
 from .function_turn import FunctionTurn
 from .functions import EXECUTOR_OF_FUNCTION, EXECUTOR_OF_TEMPLATE, STUCK, Call
-from .state import DEADLINE, RETRY
+from .state import DEADLINE
 
 
 def appended(turn: FunctionTurn, event: JournalAppended) -> None:
@@ -104,7 +104,7 @@ def _step(turn: FunctionTurn, after: int, fact: StepDone) -> None:
 
 
 def _step_again(turn: FunctionTurn, after: int, fact: StepDone, call: Call, phase: Phase) -> None:
-    """Another attempt at a step that was to be tried again."""
+    """Another attempt at a step. The function itself waits to try it again: with a timer, if it is long."""
     row = call.row
     if row.kind != "step":
         raise EngineBug(f"a step has the path of the {row.kind} '{row.task_name}'")
@@ -114,14 +114,12 @@ def _step_again(turn: FunctionTurn, after: int, fact: StepDone, call: Call, phas
         "attempt": fact.attempt,
         "retry_count": fact.attempt - 1,
         "started_at": fact.started_at,
-        "order": max(after, row.order),
+        "order": after,
     }
     if phase.is_terminal:
         turn.end(call, phase, finished_at=fact.finished_at, **members)
         return
     turn.move(call, phase, retry_at=fact.retry_at, **members)
-    assert fact.retry_at is not None, "else it would be over"
-    turn.wake_at(call, fact.retry_at, RETRY)
 
 
 def _new(turn: FunctionTurn, path: Path, where: str, kind: str, **members: Any) -> TaskRow:
@@ -215,7 +213,7 @@ def start_child(turn: FunctionTurn, call: Call) -> None:
 
 def _note(turn: FunctionTurn, after: int, fact: Noted) -> None:
     row = _new(turn, fact.path, fact.where, "note", phase=Phase.SUCCEEDED, outputs=fact.outputs)
-    row.finished_at, row.order = turn.at, after
+    row.finished_at = turn.at
     turn.add(row)
 
 

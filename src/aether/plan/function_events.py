@@ -210,6 +210,8 @@ def _go_on(turn: FunctionTurn) -> None:
     if run.deadline_at is not None:
         turn.set_run(deadline_at=run.deadline_at + stood)
     for call in list(state.nodes.values()):
+        if call.row.kind == "step":
+            continue
         for name, kind in _INSTANTS:
             instant = getattr(call.row, name)
             if instant is not None:
@@ -308,9 +310,6 @@ def _due(turn: FunctionTurn, call: Call, kind: int) -> None:
             timer_fired(turn, call)
         case "wait", _:
             wait_over(turn, call)
-        case "step", _:
-            turn.move(call, Phase.RUNNING, retry_at=None)
-            turn.answer(call)
         case "workflow", _:
             turn.hand_out_root(call)
         case "activity", 1:

@@ -238,7 +238,7 @@ class FunctionState:
                 self.waits.setdefault(row.task_name, {})[ordinal] = call
         if row.deadline_at is not None:
             heappush(self.dues, (row.deadline_at, ordinal, DEADLINE))
-        if row.retry_at is not None:
+        if row.retry_at is not None and kind != "step":  # the function itself waits to try it again
             heappush(self.dues, (row.retry_at, ordinal, RETRY))
         if row.beat_by is not None:
             heappush(self.dues, (row.beat_by, ordinal, BEAT))
