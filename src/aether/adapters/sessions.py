@@ -1,7 +1,7 @@
 """Sessions, inboxes and hints that last as long as the process: for stores that live in memory.
 
-In: renewals, messages. Out: who stands, what waits. Never: I/O, or a clock of its own: time is the
-latest instant that any session has told.
+In: renewals, messages. Out: who stands, what waits. Never: I/O. Without a clock, time is the latest instant
+that any session has told.
 """
 
 from __future__ import annotations
@@ -23,14 +23,21 @@ class _Held(msgspec.Struct):
 class Sessions:
     """`number` gives each session its number."""
 
-    def __init__(self, number: Callable[[], int], shared: bool) -> None:
+    def __init__(
+        self, number: Callable[[], int], shared: bool, time: Callable[[], Instant] | None = None
+    ) -> None:
         self._number = number
         self._shared = shared
         self._held: dict[int, _Held] = {}
+        self._time = time
         self._now: Instant = 0
 
+    def _look_at_time(self, told: Instant = 0) -> None:
+        """It never goes back."""
+        self._now = max(self._now, told if self._time is None else self._time())
+
     def renew(self, session: Session) -> SessionAnswer:
-        self._now = max(self._now, session.at)
+        self._look_at_time(session.at)
         number = session.number
         if not number:
             number = self._number()
@@ -48,6 +55,7 @@ class Sessions:
 
     def end_others(self, session: int) -> bool:
         """End every other session whose lease has passed. Whether `session` itself stands."""
+        self._look_at_time()
         over = [
             number
             for number, held in self._held.items()

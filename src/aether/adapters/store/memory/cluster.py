@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from ....ports import Claim, DueRun, Message, Posted, Session, SessionAnswer
+from ....ports import Claim, Clock, DueRun, Message, Posted, Session, SessionAnswer
 from ....record import RunRow, Token
 from ...sessions import Hints, Inboxes, Sessions
 from .order import SortedKeys
@@ -26,10 +26,11 @@ class Sharing:
     _last_token: Token
     _runs: dict[str, _HasRow]
 
-    def __init__(self, shared: bool) -> None:
+    def __init__(self, shared: bool, clock: Clock | None) -> None:
         self._shared = shared
         self._open: dict[int, SortedKeys[str]] = {}
-        self._sessions = Sessions(self._next_number, shared)
+        time = None if clock is None else clock.now
+        self._sessions = Sessions(self._next_number, shared, time)
         self._inboxes = Inboxes()
         self._hints = Hints()
 

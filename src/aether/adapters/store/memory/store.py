@@ -12,6 +12,7 @@ from heapq import merge
 from msgspec import UNSET
 
 from ....ports import (
+    Clock,
     Commit,
     CommitOutcome,
     Committed,
@@ -90,11 +91,14 @@ class _Document:
 
 class MemoryStore(Definitions, Sharing, KeptPayloads):
     """A Store that lasts as long as the object. It keeps the log only with `history=True`, and serves
-    several engines at once only with `shared=True`; its time then is what they tell it."""
+    several engines at once only with `shared=True`: their leases pass by `clock`, or else by the
+    latest instant that any of them has told."""
 
-    def __init__(self, history: bool = False, shared: bool = False) -> None:
+    def __init__(
+        self, history: bool = False, shared: bool = False, clock: Clock | None = None
+    ) -> None:
         Definitions.__init__(self)
-        Sharing.__init__(self, shared)
+        Sharing.__init__(self, shared, clock)
         KeptPayloads.__init__(self)
         self._keeps_log = history
         self._runs: dict[str, _Run] = {}  # type: ignore[assignment]  # what the other base sees of them
