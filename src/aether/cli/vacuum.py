@@ -111,7 +111,9 @@ async def _forget(store: Store, run_id: str) -> bool:
     rows = (await store.load([run_id]))[0]
     if rows is not None:
         repositories = {"local": LocalArtifacts(Path("data/artifacts"))}
-        await drop_artifacts(rows, repositories, lambda what, error: click.echo(what, err=True))
+        await drop_artifacts(
+            store, rows, repositories, lambda what, error: click.echo(what, err=True)
+        )
     return await store.delete(run_id)
 
 

@@ -7,8 +7,9 @@ is not over, one that its cron still counts, or a thread that polls.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 
@@ -80,21 +81,38 @@ async def expired(
 
 
 async def drop_artifacts(
+    store: Store,
     rows: RunRows,
     repositories: Mapping[str, ArtifactRepository],
     tell: Callable[[str, Exception], None],
 ) -> None:
-    """What the run's tasks have uploaded goes with the run; `tell` hears what could not."""
-    for row in rows.tasks.values():
-        if row.kind != "task" or not row.artifacts_out:
-            continue
-        for name, place in decode_json(row.artifacts_out).items():
+    """What the run's tasks have uploaded goes with the run, but for what its relatives have too; `tell`
+    hears what could not."""
+    shared: list[Any] | None = None
+    for name, place in _places(rows):
+        if shared is None:
+            shared = await _places_of_relatives(store, rows.run)
+        if place not in shared:
             repository = repositories.get(place["type"])
             try:
                 if repository is not None:
                     await repository.delete(place["config"])
             except Exception as error:  # noqa: BLE001 - one bad file must not keep the run
                 tell(f"artifact '{name}' could not be deleted: {error}", error)
+
+
+def _places(rows: RunRows) -> Iterator[tuple[str, Any]]:
+    for row in rows.tasks.values():
+        if row.kind == "task" and row.artifacts_out:
+            yield from decode_json(row.artifacts_out).items()
+
+
+async def _places_of_relatives(store: Store, run: RunRow) -> list[Any]:
+    """Where lies what other runs of the same line of forks have: they keep results of each other."""
+    root = run.origin.root if run.origin else run.run_id
+    ids = [root, *(fork.run_id for fork in await store.forks([root]))]
+    relatives = await store.load([each for each in ids if each != run.run_id])
+    return [place for rows in relatives if rows is not None for _, place in _places(rows)]
 
 
 class Keeping:

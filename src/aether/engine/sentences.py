@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from ..ports import LogEntry, Step
 from ..record import (
     Change,
+    Cut,
     HookPatch,
     HookRow,
     Instant,
@@ -29,7 +30,7 @@ from ..record import (
 )
 from .view import moment
 
-_PLACES = {RunRow: 0, TaskPatch: 1, TaskRow: 2, HookRow: 3, HookPatch: 4, RunPatch: 5}
+_PLACES = {RunRow: 0, Cut: 0, TaskPatch: 1, TaskRow: 2, HookRow: 3, HookPatch: 4, RunPatch: 5}
 """A decision reads best as it was come to: what happened, what that began, what it means for the run."""
 
 
@@ -46,7 +47,7 @@ def step_of(
             due = change.due_at
         rows = apply(rows, change)
         if isinstance(change, RunRow):
-            told.append((0, _created(change)))
+            told.insert(0, (0, _created(change)))
     told.sort(key=itemgetter(0))
     sentences = [sentence for _, sentence in told] or [_alarm(due)]
     return rows, Step(seq=entry.seq, at=moment(entry.at), changes=sentences)
@@ -76,12 +77,19 @@ def sentence_of(rows: RunRows, change: Change) -> str:
         case HookPatch():
             hook = rows.hooks[change.number]
             return f"{_hook_name(rows, hook)}: {_hook(hook, change)}"
+        case Cut():
+            kept = sum(last + 1 - first for first, last in change.tasks)
+            return f"run: keeps {kept} of {len(rows.tasks)} task runs"
     return ""
 
 
 def _created(row: RunRow) -> str:
     phase = "" if row.phase is Phase.CREATED else f", {row.phase}"
-    return f"run: created from {row.name}{phase}{_because(row.message)}"
+    came = row.name
+    if (origin := row.origin) is not None:
+        came = f"run {origin.run_id} at step {origin.seq}, a {origin.kind}"
+        came += f" from {origin.task}" if origin.task else ""
+    return f"run: created from {came}{phase}{_because(row.message)}"
 
 
 def _run(row: RunRow, patch: RunPatch) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from ..ports import Execution, HookExecution, Metrics, Omitted, TaskExecution, Value
+from ..ports import Execution, Fork, HookExecution, Metrics, Omitted, TaskExecution, Value
 from ..record import (
     HookRow,
     Instant,
@@ -33,8 +33,14 @@ def maybe_moment(instant: Instant | None) -> datetime | None:
     return None if instant is None else moment(instant)
 
 
-def execution_of(rows: RunRows, served: Collection[str] | None, parallelism: int = 0) -> Execution:
-    """`served` are the executor types somebody announced; None: nobody keeps count."""
+def execution_of(
+    rows: RunRows,
+    served: Collection[str] | None,
+    parallelism: int = 0,
+    forks: Sequence[Fork] = (),
+) -> Execution:
+    """`served` are the executor types somebody announced; None: nobody keeps count. `forks` are those of
+    the run, which its rows do not know."""
     run = rows.run
     tasks = [_task(run, row, served, parallelism) for row in rows.tasks.values()]
     reasons = [f"{task.path}: {task.waiting_for}" for task in tasks if task.waiting_for]
@@ -50,6 +56,8 @@ def execution_of(rows: RunRows, served: Collection[str] | None, parallelism: int
         name=run.name,
         namespace=run.namespace,
         cron_id=run.cron_id,
+        origin=origin_of(run),
+        forks=list(forks),
         status=run.phase,
         message=run.message,
         outputs=_values(run.outputs),
@@ -69,6 +77,13 @@ def execution_of(rows: RunRows, served: Collection[str] | None, parallelism: int
         warnings=list(run.warnings),
         waiting_for=reasons,
     )
+
+
+def origin_of(run: RunRow) -> Fork | None:
+    came = run.origin
+    if came is None:
+        return None
+    return Fork(run_id=came.run_id, kind=came.kind, seq=came.seq, task=came.task)
 
 
 def _task(

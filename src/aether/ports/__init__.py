@@ -8,6 +8,8 @@ from .api import Changed as Changed
 from .api import CronExecution as CronExecution
 from .api import Difference as Difference
 from .api import Execution as Execution
+from .api import Fork as Fork
+from .api import Forked as Forked
 from .api import HookExecution as HookExecution
 from .api import Metrics as Metrics
 from .api import Omitted as Omitted

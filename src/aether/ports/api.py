@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ..errors import Problem
 from ..record import Phase
 
 
@@ -85,6 +86,24 @@ class HookExecution(msgspec.Struct, kw_only=True, rename="camel"):
     metrics: Metrics = Metrics()
 
 
+class Fork(msgspec.Struct, kw_only=True, frozen=True, rename="camel"):
+    """The other end of a link between a run and one that goes on from it: `kind` is `fork` or `retry`,
+    `seq` the step of the older one, `task` where the younger one begins again, if that is a task."""
+
+    run_id: str
+    kind: str = "fork"
+    seq: int = 0
+    task: str = ""
+
+
+class Forked(msgspec.Struct, frozen=True, rename="camel"):
+    """What became of one run of many that were to be forked: its fork, or why there is none."""
+
+    origin: str
+    run_id: str = ""
+    problem: Problem | None = None
+
+
 class Execution(msgspec.Struct, kw_only=True, rename="camel"):
     """One run as it stands: a copy, taken at one version. `tasks` are in creation order."""
 
@@ -92,6 +111,8 @@ class Execution(msgspec.Struct, kw_only=True, rename="camel"):
     name: str
     namespace: str = "default"
     cron_id: str = ""
+    origin: Fork | None = None  # the run that this one goes on from
+    forks: list[Fork] = []  # those that go on from this one, as far as they were asked for
     status: Phase
     message: str = ""
     outputs: list[Value] = []
