@@ -54,6 +54,12 @@ class History:
         return row
 
     @property
+    def waiting(self) -> list[Call]:
+        """Recorded calls that the function has made, and that were not handed out yet."""
+        calls = self.asked.values()
+        return [call for call in calls if call.future is not None and not call.future.done()]
+
+    @property
     def left(self) -> TaskRow | None:
         """What a function that has ended has not seen of its record: answers that came later are none."""
         row = self.next
@@ -89,7 +95,7 @@ def _merge(steps: Iterable[TaskRow], answers: Sequence[TaskRow]) -> Iterator[Tas
 def difference(call: Call, row: TaskRow) -> str:
     """What keeps `row` from being the record of `call`; "" when it is."""
     if row.kind != call.kind:
-        return f"the record holds a {row.kind} there"
+        return f"the record holds {row_label(row)} there"
     if call.kind in ("step", "activity", "child") and row.inputs != call.inputs:
         return f"the record holds other arguments: {_shown(row.inputs)}, now {_shown(call.inputs)}"
     return ""

@@ -14,7 +14,7 @@ from .blocking import BlockingContext
 from .cache import ParkedRuns
 from .context import Context
 from .definition import WorkflowDefinition
-from .recorder import DROPPED, PARKED
+from .recorder import DROPPED, ENDED, PARKED
 from .run import FlowRun
 
 _FIRST = Fence(1, 1)
@@ -130,8 +130,10 @@ class Runtime:
                 self._parked.put(run)
             else:
                 run.detach()
-        if not run.definition.is_async:
+        if run.is_plain:
             await run.threads.unwound()
+        elif state == ENDED:
+            run.release()
         return state
 
     def _make(

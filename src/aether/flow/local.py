@@ -40,7 +40,9 @@ class LocalSteps:
 
     @property
     def busy(self) -> bool:
-        return bool(self._running or self._queue or self._waiting or self.done or self._unwinding)
+        if self._running or self._queue:
+            return True
+        return bool(self._waiting or self.done or self._unwinding)
 
     def start(self, call: StepCall) -> None:
         row = call.row
@@ -93,7 +95,7 @@ class LocalSteps:
             _heard(task)
             run.drive_soon()
             return
-        if run.detached or call.dropped:
+        if call.dropped:
             _heard(task)
             return
         finished = run.clock.now()
@@ -152,6 +154,8 @@ class LocalSteps:
 
     def close(self) -> None:
         """The function is put away: nothing of it goes on here."""
+        if not self.busy:
+            return
         self._queue.clear()
         self.done.clear()
         for handle in self._waiting.values():

@@ -33,7 +33,8 @@ class Recorder:
     """
 
     local: LocalSteps
-    threads: Threads
+    threads: Threads  # only where the function is a plain one
+    is_plain: bool
 
     def __init__(self, runtime: Runtime, run_id: str, fence: Fence, reading: bool) -> None:
         self.runtime = runtime
@@ -180,7 +181,9 @@ class Recorder:
 
     @property
     def _is_resting(self) -> bool:
-        return not (self.local.busy or self.threads.busy or self.queued or self.parking)
+        if self.queued or self.parking or self.local.busy:
+            return False
+        return not (self.is_plain and self.threads.busy)
 
     def _may_park(self, *, at_once: bool) -> bool:
         """Whether all that is left are answers; at once if they are known to be a second away."""
@@ -202,7 +205,7 @@ class Recorder:
 
     def _rest(self) -> None:
         if self.reading:
-            if self.history is None and not (self.threads.busy or self.state):
+            if self.history is None and not (self.state or (self.is_plain and self.threads.busy)):
                 self._end(PARKED)
             return
         if self.state or self.finished or self.unacked or self.outbox or not self._is_resting:

@@ -57,14 +57,16 @@ class FlowRun(Recorder):
         self.inputs = inputs
         self.loop: FlowLoop = FlowLoop(self)  # type: ignore[abstract]  # it refuses the rest
         self.local = LocalSteps(self)
-        self.threads = Threads(self)
+        self.is_plain = not definition.is_async
+        if self.is_plain:
+            self.threads = Threads(self)
         self.attempt = 1
         self.weight = len(inputs or b"")
         if rows is not None:
             self._remember(rows)
         else:
             self.now = self.started_at = runtime.clock.now()
-        self.handlers = Handlers()
+        self._handlers: Handlers | None = None
         self.notes: dict[str, bool] = {}
         self.compensations: list[Callable[[], Any]] = []
         self.context: Any
@@ -135,7 +137,7 @@ class FlowRun(Recorder):
             if self.main.done():
                 self._finish()
                 return
-            if self.threads.resume_next():
+            if self.is_plain and self.threads.resume_next():
                 break  # nothing is handed out while plain code runs
             if not self._hand_next():
                 break
@@ -189,14 +191,14 @@ class FlowRun(Recorder):
         if row is None:
             left = history.unasked
             if left is not None:
-                self.misfit = misfit_unasked(left, self.queued)
+                self.misfit = misfit_unasked(left, self.queued or history.waiting)
             else:
                 self._go_live()
             return
         if row.kind == "step":
             call = history.asked.get(key_of_row(row))
             if call is None:
-                self.misfit = misfit_unasked(row, self.queued)
+                self.misfit = misfit_unasked(row, self.queued or history.waiting)
                 return
             history.advance()
             self.now = max(self.now, row.finished_at or 0)
@@ -204,7 +206,7 @@ class FlowRun(Recorder):
             call.answered(row)
         else:
             if row.kind not in ("cancel", "update") and key_of_row(row) in history.by_key:
-                self.misfit = misfit_unasked(row, self.queued)
+                self.misfit = misfit_unasked(row, self.queued or history.waiting)
                 return
             history.advance()
             self._hand_answer(row)
@@ -300,6 +302,12 @@ class FlowRun(Recorder):
         text = f"{self.run_id}\0{branch.name}\0{branch.drawn}\0{what}"
         return blake2b(text.encode(), digest_size=16).digest()
 
+    @property
+    def handlers(self) -> Handlers:
+        if self._handlers is None:
+            self._handlers = Handlers()
+        return self._handlers
+
     def answer(self, name: str, inputs: bytes | None) -> bytes:
         """What the handler of query `name` says; it may look, and record nothing."""
         before, self.reading = self.reading, True
@@ -334,6 +342,10 @@ class FlowRun(Recorder):
     # -- local work
 
     def step_ended(self, call: StepCall, task: asyncio.Task[Any]) -> None:
+        if self.detached:
+            if not task.cancelled():
+                task.exception()  # nobody waits for it: its failure is no unretrieved one
+            return
         self.local.ended(call, task)
 
     def retry_due(self, call: StepCall) -> None:
@@ -361,9 +373,10 @@ class FlowRun(Recorder):
 
     def _finish(self) -> None:
         """The function has ended: the last step and the end go into one append."""
-        if self.history is not None:
-            if (left := self.history.left) is not None:
-                self.misfit = misfit_unasked(left, self.queued)
+        history = self.history
+        if history is not None:
+            if (left := history.left) is not None:
+                self.misfit = misfit_unasked(left, self.queued or history.waiting)
                 self._stick()
                 return
             self.history = None
@@ -390,16 +403,26 @@ class FlowRun(Recorder):
             self.detach()
             self._end(DROPPED)
 
+    def release(self) -> None:
+        """It has ended: its parts let go of each other, so that no collector has to find them."""
+        del self.main, self.context, self.loop, self.local
+
     def detach(self) -> None:
         """Puts the function away. Its `finally` blocks run; its durable calls raise Detached."""
         if self.detached:
             return
         self.detached = True
         self.local.close()
-        self.queued.clear()
-        self.open.clear()
-        self.answers.clear()
-        self.threads.detach()
+        if self.queued:
+            self.queued.clear()
+        if self.open:
+            self.open.clear()
+        if self.answers:
+            self.answers.clear()
+        if self.is_plain:
+            self.threads.detach()
+        if self.main.done() and not self.loop.tasks:
+            return
         stubborn = unwind(self.loop, self.main)
         if stubborn:
             self.runtime.keep_stubborn(self.run_id, stubborn)

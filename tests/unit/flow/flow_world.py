@@ -74,14 +74,14 @@ class World:
     async def settled(self) -> None:
         """Until nothing moves, threads included; what waits for the clock stands still."""
         await self.clock.settle()
-        while any(run.local._running or run.threads._live for run in self.live if self.moving(run)):
+        while any(self.moving(run) for run in self.live):
             await asyncio.sleep(0.0005)
             await self.clock.settle()
 
     def moving(self, run) -> bool:
-        return run.threads.busy or any(
-            call.function not in self.endless for call in run.local._running
-        )
+        if run.is_plain and run.threads.busy:
+            return True
+        return any(call.function not in self.endless for call in run.local._running)
 
     @property
     def live(self):
