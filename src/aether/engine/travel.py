@@ -83,11 +83,14 @@ class Travel:
         reads the log from its beginning."""
         await self._runs.write_now(run_id)
         run = await _logged_run(self._store, run_id)
+        if after >= run.seq:
+            return []
         fold = self._bookmarks.pop((run_id, run.created_at, after), None) or Fold()
         told = [step async for step in _told(self._store, run, fold, after, after + max(limit, 0))]
-        self._bookmarks[run_id, run.created_at, fold.seq] = fold
-        if len(self._bookmarks) > _BOOKMARKS:
-            del self._bookmarks[next(iter(self._bookmarks))]
+        if fold.seq < run.seq or not run.phase.is_terminal:  # there is, or will be, more to tell
+            self._bookmarks[run_id, run.created_at, fold.seq] = fold
+            if len(self._bookmarks) > _BOOKMARKS:
+                del self._bookmarks[next(iter(self._bookmarks))]
         return told
 
     async def diff(

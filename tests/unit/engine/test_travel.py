@@ -254,6 +254,8 @@ async def test_log_goes_on_where_it_ended_without_reading_what_it_has_read(
         asked.clear()
         assert await world.engine.log(run_id, after=3, limit=1) == whole[3:4]
         assert asked == [1, 2, 3, 4], "nobody has ended there: it is read from the beginning"
+        assert await world.engine.log(run_id, after=4) == whole[4:]
+        assert world.engine._bookmarks == {}, "a run that is told to its end takes no memory"
 
 
 async def test_log_is_read_in_pages_that_need_not_begin_at_the_first_step():
