@@ -6,6 +6,8 @@ beside it.
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
@@ -16,6 +18,7 @@ from . import engine, worker
 from .adapters.artifacts import HttpArtifacts, LocalArtifacts
 from .adapters.broker import LocalBroker
 from .adapters.chance import SystemChance
+from .adapters.cipher import AesGcm
 from .adapters.clock import SystemClock
 from .adapters.cron import CronsimScheduler
 from .adapters.errors import LogSink
@@ -65,6 +68,7 @@ from .record import ACTION_LOG
 F = TypeVar("F", bound=Callable[..., Any])
 
 _WORKER = "local"
+LEASE = timedelta(seconds=10)
 _SHIPPED = (EchoExecutor, HttpExecutor, ShellExecutor, AwaitExecutor)
 
 
@@ -117,7 +121,11 @@ class Aether:
     lines for faults, secrets from the environment, artifacts under `data/artifacts`, crons by the
     clock, and one worker that serves `echo`, `http`, `shell`, `await` and what `executor` registers.
     `audit_key` signs the head of each run's log, for `aether audit verify --key`;
-    `retention` deletes runs some time after their end.
+    On PostgreSQL any number of processes may share the work: `node` names this one, and when it has
+    not been heard of for `lease` the others take up its runs.
+    `retention` deletes runs some time after their end. Values of more than `blob_threshold` bytes are
+    kept once, beside the rows; those of more than `payload_limit` are refused. `encryption`,
+    `secret-name/key-id`, seals all values at rest with a key from `secrets`.
     """
 
     def __init__(
@@ -141,10 +149,27 @@ class Aether:
         audit_key: bytes | None = None,
         retention: engine.Retention | None = None,
         tier: str = ACTION_LOG,
+        lease: timedelta = LEASE,
+        node: str = "",
+        blob_threshold: int = engine.THRESHOLD,
+        payload_limit: int = engine.LIMIT,
+        encryption: str = "",
     ) -> None:
         self._clock = clock or SystemClock()
         errors = error_sink or LogSink()
-        self._store = store or _store_for(url, history)
+        secrets = secrets or EnvSecrets()
+        keyring = keyring_of(encryption, secrets)
+        if keyring is not None:
+            secrets = engine.Reserved(secrets, keyring)
+        self._packers = ThreadPool(2, "aether-payloads")
+        self._store = engine.with_payloads(
+            store or _store_for(url, history),
+            threshold=blob_threshold,
+            keyring=keyring,
+            offload=self._packers,
+            clock=self._clock,
+            errors=errors,
+        )
         self._broker = broker or LocalBroker()
         self._executors = Executors()
         self._pool = ThreadPool()
@@ -162,7 +187,7 @@ class Aether:
             notifier=notifier,
             timeout_watcher=HeapTimeoutWatcher(self._clock, errors),
             cron_scheduler=cron_scheduler or CronsimScheduler(self._clock, errors),
-            secret_provider=secrets or EnvSecrets(),
+            secret_provider=secrets,
             artifact_repositories=repositories,
             vars_sources=(SystemVars(), *variables),
             worker_registry=registry,
@@ -172,6 +197,9 @@ class Aether:
             retention=retention,
             volatile=MemoryStore(),
             tier=tier,
+            lease=lease,
+            node=node or f"{platform.node()}:{os.getpid()}",
+            payload_limit=payload_limit,
         )
         self._worker = worker.Worker(
             self._broker,
@@ -207,7 +235,8 @@ class Aether:
         self._opened = True
         try:
             # A process that was killed could not say that its executors are gone.
-            await self._engine.unregister_schemas(_WORKER)
+            if not self._store.shared:  # else other nodes may serve them still
+                await self._engine.unregister_schemas(_WORKER)
             for executor_type in self._executors.types():
                 await self._announce(executor_type)
             await self._worker.start()
@@ -222,9 +251,11 @@ class Aether:
         self._opened = False
         async with AsyncExitStack() as stack:
             stack.callback(self._pool.close)
+            stack.callback(self._packers.close)
             stack.push_async_callback(self._store.close)
             stack.push_async_callback(self._engine.stop)
-            stack.push_async_callback(self._engine.unregister_schemas, _WORKER)
+            if not self._store.shared:
+                stack.push_async_callback(self._engine.unregister_schemas, _WORKER)
             await self._worker.stop(grace)
 
     # Executors
@@ -372,6 +403,13 @@ class Aether:
 
     async def delete_template(self, name: str, version: str = "") -> int:
         return await self._engine.delete_template(name, version)
+
+
+def keyring_of(reference: str, secrets: SecretProvider) -> engine.Keyring | None:
+    """The keys that `encryption` names; None for no encryption."""
+    if not reference:
+        return None
+    return engine.Keyring(reference, secrets, AesGcm(), SystemChance())
 
 
 def _store_for(url: str, history: bool) -> Store:

@@ -16,7 +16,15 @@ from ..errors import NotSupported, Problem, Refused
 from ..ports import Store
 from . import exits
 from .counting import bar, count_runs
-from .inspection import CannotOpen, database_options, echo_json, find_run, reading, writable
+from .inspection import (
+    ENCRYPTION,
+    CannotOpen,
+    database_options,
+    echo_json,
+    find_run,
+    reading,
+    writable,
+)
 
 
 @click.group(short_help="Verify the action log, export it, import it.")
@@ -45,7 +53,7 @@ def verify(
     key = read_key(key_file) if key_file is not None else None
 
     async def look(store: Store) -> int:
-        seen = broken = silent = 0
+        seen = broken = silent = sealed = 0
         total = len(runs) or await count_runs(store)
         with bar("verify", total) as advance:
             async for run_id in _chosen(store, runs):
@@ -59,15 +67,21 @@ def verify(
                     continue
                 seen += 1
                 broken += not verdict.holds
+                sealed += verdict.sealed > 0
                 _tell(verdict, as_json, named=bool(runs))
         if not as_json:
             bad = f"{broken:,} of them do not hold" if broken else "every log holds"
             click.echo(f"{seen:,} {'run' if seen == 1 else 'runs'} read: {bad}")
+            if sealed:
+                click.echo(
+                    f"of {sealed:,} the values are sealed, and {ENCRYPTION} names no key: "
+                    "the chain was read, the values were not"
+                )
             if silent:
                 click.echo(f"{silent:,} more of another tier keep no log")
         return exits.VERIFY if broken else exits.OK
 
-    return reading(url, look)
+    return reading(url, look, blind=True)
 
 
 async def _chosen(store: Store, runs: tuple[str, ...]) -> AsyncIterator[str]:
@@ -88,13 +102,17 @@ def _tell(verdict: Verdict, as_json: bool, *, named: bool) -> None:
                 "seq": verdict.seq,
                 "head": verdict.head.hex(),
                 "holds": verdict.holds,
+                "sealed": verdict.sealed,
                 "faults": verdict.faults,
             }
         )
         return
     if verdict.holds:
         if named:
-            click.echo(f"{verdict.run_id}: {verdict.seq} entries, head {verdict.head.hex()}")
+            sealed = f", values of {verdict.sealed} sealed" if verdict.sealed else ""
+            click.echo(
+                f"{verdict.run_id}: {verdict.seq} entries{sealed}, head {verdict.head.hex()}"
+            )
         return
     for fault in verdict.faults:
         click.echo(click.style(f"{verdict.run_id}: ", fg="red") + fault)

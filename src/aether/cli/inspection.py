@@ -17,14 +17,19 @@ from typing import Any
 import click
 import msgspec
 
+from ..adapters.secrets import EnvSecrets
 from ..adapters.store import PostgresStore, SqliteStore, sqlite_path
-from ..engine import execution_of, whole_page
+from ..app import keyring_of
+from ..engine import execution_of, whole_page, with_payloads
 from ..errors import NotFound, Problem, ProblemError, Refused
 from ..ports import Execution, RunQuery, Store
 from ..record import RunRow, RunRows
 from . import exits
 
 DEFAULT = "sqlite:///data/aether.db"
+ENCRYPTION = "AETHER_ENCRYPTION"
+"""The variable that says which key values are sealed with: `secret-name/key-id`."""
+
 _LISTED = 5
 
 
@@ -65,11 +70,12 @@ def database_url(given: str | None) -> str:
     return url
 
 
-def reading(url: str | None, look: Callable[[Store], Awaitable[int]]) -> int:
-    """The exit code of `look`, called with the open store. What keeps it from opening is told."""
+def reading(url: str | None, look: Callable[[Store], Awaitable[int]], **how: bool) -> int:
+    """The exit code of `look`, called with the open store. What keeps it from opening is told. `how` is
+    that of a PayloadStore: with or without values, blind or not."""
 
     async def work() -> int:
-        async with opened(url) as store:
+        async with opened(url, **how) as store:
             return await look(store)
 
     try:
@@ -84,9 +90,9 @@ def reading(url: str | None, look: Callable[[Store], Awaitable[int]]) -> int:
 
 
 @asynccontextmanager
-async def opened(url: str | None) -> AsyncIterator[Store]:
+async def opened(url: str | None, **how: bool) -> AsyncIterator[Store]:
     """The store, for reading. Raises CannotOpen."""
-    async with _opened(url, read_only=True) as store:
+    async with _opened(url, read_only=True, **how) as store:
         yield store
 
 
@@ -98,9 +104,11 @@ async def writable(url: str | None) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def _opened(url: str | None, *, read_only: bool) -> AsyncIterator[Store]:
+async def _opened(url: str | None, *, read_only: bool, **how: bool) -> AsyncIterator[Store]:
     try:
-        store = _store_of(database_url(url), read_only)
+        keyring = keyring_of(os.environ.get(ENCRYPTION, ""), EnvSecrets())
+        bare = _store_of(database_url(url), read_only)
+        store = with_payloads(bare, keyring=keyring, **how)
         await store.open()
     except Refused as exc:
         raise CannotOpen(exc.problems) from exc

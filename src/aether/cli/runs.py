@@ -50,7 +50,7 @@ def command(
             _show(page, reasons)
         return exits.OK
 
-    return reading(url, look)
+    return reading(url, look, values=False)
 
 
 def summary(row: RunRow, waiting_for: Sequence[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 from ..adapters.cron import ManualScheduler
@@ -12,6 +13,7 @@ from ..errors import Problem, Refused
 from ..ports import VarsSource
 from ..record import ACTION_LOG
 from .arguments import variable_sources
+from .inspection import ENCRYPTION
 
 # What assertion files written for the protocol's playground rely on.
 PLAYGROUND = {"deploy": {"cluster": "prod-cluster", "region": "ap-east-1"}}
@@ -35,6 +37,7 @@ def open_app(
         cron_scheduler=ManualScheduler(),
         error_sink=faults,
         tier=tier,
+        encryption=os.environ.get(ENCRYPTION, ""),
     )
 
 

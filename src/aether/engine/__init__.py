@@ -18,10 +18,17 @@ from .engine import Engine as Engine
 from .documents import Submittable as Submittable
 from .comparison import compare as compare
 from .merged import whole_page as whole_page
+from .forks import forks_of as forks_of
+from .forks import forks_of_each as forks_of_each
 from .keeping import Retention as Retention
 from .keeping import drop_artifacts as drop_artifacts
 from .keeping import expired as expired
+from .keyring import Keyring as Keyring
+from .keyring import Reserved as Reserved
+from .payloads import THRESHOLD as THRESHOLD
+from .payloads import with_payloads as with_payloads
 from .sentences import full_path as full_path
+from .sizes import LIMIT as LIMIT
 from .travel import log_entries as log_entries
 from .travel import rows_at as rows_at
 from .travel import steps as steps

@@ -24,7 +24,9 @@ from ..record import (
     check_entry,
     check_head,
     decode_changes,
+    has_ciphered,
     has_erased,
+    is_ciphered,
 )
 from .ledger import sign
 from .travel import no_log
@@ -34,17 +36,20 @@ FAULTS = 20
 
 _PAGE = 200
 _LISTED = 1000
-_OF_THE_STORE = ("token", "head", "signature")  # they guard the log, and are not part of it
+_OF_THE_STORE = ("token", "head", "signature", "owner", "claimed")
+"""They guard the log and are not part of it, or say whose the run is in this very store."""
 
 
 class Verdict(msgspec.Struct, kw_only=True):
-    """`seq` and `head` are where the log was held against the run's row."""
+    """`seq` and `head` are where the log was held against the run's row. The values of `sealed` entries
+    could not be read without their key: that they are the ones that the chain names is not known."""
 
     run_id: str
     seq: int = 0
     head: bytes = b""
     signature: bytes = b""
     document: bytes | None = None
+    sealed: int = 0
     faults: list[str] = []
 
     @property
@@ -87,9 +92,9 @@ async def run_ids(store: Store) -> AsyncIterator[list[str]]:
         query = msgspec.structs.replace(query, after=page.cursor)
 
 
-async def read_log(store: Store, run_id: str, last: int) -> AsyncIterator[LogEntry]:
-    """The entries up to number `last`, whatever is missing among them."""
-    seq = 0
+async def read_log(store: Store, run_id: str, last: int, after: int = 0) -> AsyncIterator[LogEntry]:
+    """The entries behind `after` up to number `last`, whatever is missing among them."""
+    seq = after
     while page := await store.history(run_id, seq, _PAGE):
         for entry in page:
             if entry.seq > last:
@@ -121,6 +126,7 @@ async def _verify(store: Store, rows: RunRows, key: bytes | None) -> Verdict:
         head=run.head,
         signature=run.signature,
         document=run.document,
+        sealed=folded.sealed,
         faults=faults if len(faults) <= FAULTS else [*faults[:FAULTS], "and more"],
     )
 
@@ -140,6 +146,8 @@ async def _check_document(store: Store, run: RunRow) -> str:
     text = await store.document(run.document)
     if text is None:
         return "its document is missing"
+    if is_ciphered(text):
+        return ""
     return "" if digest_of(text) == run.document else "its document was changed"
 
 
@@ -166,6 +174,7 @@ class _Folded:
         self._rows: RunRows | None = None
         self._broken = False
         self._erased = False
+        self.sealed = 0
 
     def take(self, entry: LogEntry) -> str:
         if self._broken:
@@ -174,6 +183,7 @@ class _Folded:
             for change in decode_changes(entry.body):
                 self._rows = apply(self._rows, change)
             self._erased = self._erased or has_erased(entry.body)
+            self.sealed += has_ciphered(entry.body)
         except (msgspec.DecodeError, ValueError, KeyError, AssertionError, StopIteration) as error:
             self._broken = True
             return f"entry {entry.seq}: its changes cannot be followed ({type(error).__name__})"
@@ -206,7 +216,12 @@ class _Folded:
             if field not in _OF_THE_STORE
             and getattr(held, field) != getattr(logged, field)
             and not (self._erased and _is_erased(getattr(held, field), getattr(logged, field)))
+            and not (self.sealed and _is_sealed(getattr(logged, field)))
         ]
+
+
+def _is_sealed(logged: Any) -> bool:
+    return isinstance(logged, bytes) and is_ciphered(logged)
 
 
 def _is_erased(held: Any, logged: Any) -> bool:

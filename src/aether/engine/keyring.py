@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import re
 from collections.abc import Iterable
 from hashlib import blake2b
@@ -72,15 +73,7 @@ class Keyring:
             self._keys[key_id] = self._read(key_id, text)
 
     def _read(self, key_id: str, text: str) -> bytes:
-        text = text.strip()
-        key = b""
-        try:
-            if len(text) == 2 * _BYTES:
-                key = bytes.fromhex(text)
-            else:
-                key = base64.b64decode(text, validate=True)
-        except (ValueError, binascii.Error):
-            pass  # told below, without the text
+        key = _bytes_of(text)
         if len(key) != _BYTES:
             raise Refused(
                 Problem(
@@ -90,6 +83,10 @@ class Keyring:
                 )
             )
         return key
+
+    def holds(self, text: str) -> bool:
+        """Whether this is the text of a key that is at hand."""
+        return any(hmac.compare_digest(key, _bytes_of(text)) for key in self._keys.values())
 
     def name_of(self, value: bytes) -> bytes:
         """The digest of a large value, under the newest key."""
@@ -131,12 +128,38 @@ class Keyring:
         return key
 
 
+class Reserved:
+    """A SecretProvider for tasks: it knows all secrets of another but the keys of a keyring, under
+    whatever name they are asked for."""
+
+    def __init__(self, provider: SecretProvider, keyring: Keyring) -> None:
+        self._provider = provider
+        self._keyring = keyring
+
+    async def get(self, name: str, key: str) -> str | None:
+        if name == self._keyring.name:
+            return None
+        text = await self._provider.get(name, key)
+        return None if text is not None and self._keyring.holds(text) else text
+
+
 def key_of(cell: bytes) -> str:
     """The id of the key that a sealed cell needs."""
     try:
         return ciphered_of(cell).key_id
     except msgspec.DecodeError as error:
         raise unreadable("a sealed value was damaged") from error
+
+
+def _bytes_of(text: str) -> bytes:
+    """Base64 or hexadecimal text as bytes; nothing for other text."""
+    text = text.strip()
+    try:
+        if len(text) == 2 * _BYTES:
+            return bytes.fromhex(text)
+        return base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error):
+        return b""
 
 
 def _context(key_id: str, context: bytes) -> bytes:

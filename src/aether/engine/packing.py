@@ -179,11 +179,11 @@ def _changed(change: Any, cell: Callable[[bytes], bytes]) -> Any:
 
 
 class Unpacking:
-    """With `sealed_stays`, what is sealed and has no key here stays as it is."""
+    """With `blind` and no keyring, what is sealed stays as it is."""
 
-    def __init__(self, keyring: Keyring | None, sealed_stays: bool) -> None:
+    def __init__(self, keyring: Keyring | None, blind: bool) -> None:
         self._keyring = keyring
-        self._sealed_stays = sealed_stays
+        self._blind = blind
 
     def keys_of(self, cells: Iterable[bytes]) -> set[str]:
         return {key_of(cell) for cell in cells if is_ciphered(cell)}
@@ -197,7 +197,7 @@ class Unpacking:
             return cell
         if self._keyring is not None:
             return self._keyring.unseal(cell, context)
-        if self._sealed_stays:
+        if self._blind:
             return cell
         raise key_missing(key_of(cell), "no key was named")
 

@@ -28,7 +28,16 @@ from ..ports import (
     RunQuery,
     Store,
 )
-from ..record import PAYLOADS, CronRow, RunRow, RunRows, TemplateRow, Token, is_cell
+from ..record import (
+    PAYLOADS,
+    CronRow,
+    RunRow,
+    RunRows,
+    TemplateRow,
+    Token,
+    is_cell,
+    is_ciphered,
+)
 from .collecting import Collecting
 from .faults import Faults
 from .keyring import Keyring
@@ -47,10 +56,14 @@ T = TypeVar("T")
 
 
 class PayloadStore:
-    """`threshold` is what a value may have to stay in its row. `keyring` seals values at rest; with
-    `sealed_stays`, values whose key is not at hand are answered as they are, sealed: for those who look
-    at the chain alone. `offload` takes large values off the loop; `clock` says when payloads that no run
-    names any more are collected: without it they are not, except by `collect`."""
+    """`threshold` is what a value may have to stay in its row. `keyring` seals values at rest. `offload`
+    takes large values off the loop; `clock` says when payloads that no run names any more are collected:
+    without it they are not, except by `collect`.
+
+    Without `values` rows come with None for all that does not stand in them as it is. With `blind` so do
+    they for what is sealed, if there is no keyring, and the log and documents come as they are, for those
+    who look at the chain alone.
+    """
 
     def __init__(
         self,
@@ -61,13 +74,15 @@ class PayloadStore:
         offload: Offload | None = None,
         clock: Clock | None = None,
         errors: ErrorSink | None = None,
-        sealed_stays: bool = False,
+        values: bool = True,
+        blind: bool = False,
     ) -> None:
         self._store = store
         self._keyring = keyring
+        self._with_values = values
         self._offload = offload
         self._packing = Packing(threshold, keyring)
-        self._unpacking = Unpacking(keyring, sealed_stays)
+        self._unpacking = Unpacking(keyring, blind)
         self._collecting = None
         if clock is not None:
             self._collecting = Collecting(store, clock, Faults(errors))
@@ -89,10 +104,10 @@ class PayloadStore:
         return {}
 
     async def open(self) -> None:
+        if self._keyring is not None:
+            await self._keyring.open()  # first: a store that is open is locked
         await self._store.open()
         self._packing.keeps = self._store.keeps_payloads
-        if self._keyring is not None:
-            await self._keyring.open()
         if self._collecting is not None and self._store.keeps_payloads:
             self._collecting.start()
 
@@ -175,10 +190,14 @@ class PayloadStore:
             for field in PAYLOADS[type(row)]
             if (value := getattr(row, field)) is not None and is_cell(value)
         ]
-        if places:
+        if places and not self._with_values:
+            for row, field, _ in places:
+                setattr(row, field, None)
+        elif places:
             values = await self._values([value for _, _, value in places])
             for row, field, value in places:
-                setattr(row, field, values[value])
+                told = values[value]
+                setattr(row, field, None if is_ciphered(told) else told)
 
     # Runs
 

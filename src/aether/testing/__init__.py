@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .artifacts_contract import ArtifactRepositoryContract as ArtifactRepositoryContract
     from .broker_contract import BrokerContract as BrokerContract
     from .chance_contract import ChanceContract as ChanceContract
+    from .cipher_contract import CipherContract as CipherContract
     from .clock_contract import ClockContract as ClockContract
     from .suites import ContractSuite as ContractSuite
     from .cron_contract import CronSchedulerContract as CronSchedulerContract
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .notifier_contract import NotifierContract as NotifierContract
     from .records_contract import RecordsContract as RecordsContract
     from .secrets_contract import SecretProviderContract as SecretProviderContract
+    from .store_contract import RowsContract as RowsContract
     from .store_contract import StoreContract as StoreContract
     from .timeouts_contract import TimeoutWatcherContract as TimeoutWatcherContract
     from .variables_contract import VarsSourceContract as VarsSourceContract
@@ -37,6 +39,7 @@ _FILES = {
     "ArtifactRepositoryContract": "artifacts_contract",
     "BrokerContract": "broker_contract",
     "ChanceContract": "chance_contract",
+    "CipherContract": "cipher_contract",
     "ClockContract": "clock_contract",
     "ContractSuite": "suites",
     "CronSchedulerContract": "cron_contract",
@@ -49,6 +52,7 @@ _FILES = {
     "NotifierContract": "notifier_contract",
     "RecordsContract": "records_contract",
     "SecretProviderContract": "secrets_contract",
+    "RowsContract": "store_contract",
     "StoreContract": "store_contract",
     "TimeoutWatcherContract": "timeouts_contract",
     "VarsSourceContract": "variables_contract",

@@ -379,7 +379,9 @@ class ReadingPromises(StoreSuite):
         store = await self.opened()
         run = a_run("run", arguments=b"\xff not json", outputs=b"\x00")
         await committed(store, creating(run, tasks=[a_task(0, inputs=b"\xfe", outputs=b"")]))
-        assert (await store.runs(RunQuery())).runs[0].arguments == b"\xff not json"
+        [listed] = (await store.runs(RunQuery())).runs
+        assert listed.arguments in (None, run.arguments)
+        assert listed.outputs in (None, run.outputs)
         task = (await loaded(store, "run")).tasks[0]
         assert (task.inputs, task.outputs) == (b"\xfe", b"")
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from ..ports import RunQuery, Store
+from ..record import PAYLOADS, RunRow
 from .suites import ContractSuite
 
 
@@ -25,6 +28,11 @@ class StoreSuite(ContractSuite):
         await store.open()
         self.defer(store.close)
         return store
+
+
+def valueless(rows: Iterable[RunRow]) -> list[RunRow]:
+    """Rows as a listing shows them at least."""
+    return [replace(row, **dict.fromkeys(PAYLOADS[RunRow])) for row in rows]
 
 
 async def unfinished_ids(store: Store) -> list[str]:
