@@ -35,6 +35,10 @@ class QueueBroker:
         self.events.on_task_started(assignment.task_run_id, assignment.fence, worker_id)
         return True
 
+    async def heartbeat(self, assignment, details=None):
+        self.events.on_task_heartbeat(assignment.task_run_id, assignment.fence, details)
+        return True
+
     async def complete(self, result):
         self.events.on_task_completed(result)
 

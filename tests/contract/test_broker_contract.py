@@ -94,6 +94,19 @@ class ForgetsTheWorker(LocalBroker):
         return True
 
 
+class ForgetsHowFarItIs(LocalBroker):
+    async def heartbeat(self, assignment, details=None):
+        return await super().heartbeat(assignment)
+
+
+class AlwaysAlive(LocalBroker):
+    """Lets the holder of a cancelled delivery go on."""
+
+    async def heartbeat(self, assignment, details=None):
+        await super().heartbeat(assignment, details)
+        return True
+
+
 class DropsUnknownResults(LocalBroker):
     async def complete(self, result):
         if (result.task_run_id, result.fence) in self._held:
@@ -142,6 +155,8 @@ BROKEN = {
     SharesOneMailbox: "test_cancelling_tells_the_worker_that_holds_the_delivery",
     StartsAnything: "test_start_of_a_delivery_cancelled_meanwhile_is_false_and_not_reported",
     ForgetsTheWorker: "test_start_is_reported_with_fence_and_worker",
+    ForgetsHowFarItIs: "test_a_heartbeat_is_reported_with_its_details",
+    AlwaysAlive: "test_a_heartbeat_of_a_cancelled_delivery_is_told_to_stop_and_not_reported",
     DropsUnknownResults: "test_results_of_unknown_and_cancelled_deliveries_are_reported_too",
     LosesCancelledFetches: "test_a_cancelled_fetch_passes_its_turn_on",
     NeverWakes: "test_fetch_waits_until_there_is_work",

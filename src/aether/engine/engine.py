@@ -331,6 +331,10 @@ class Engine(Catalog, Forking, Functions, Travel):
         """See `ports.TaskEvents`."""
         self._runs.on_task_started(task_run_id, fence, worker_id)
 
+    def on_task_heartbeat(self, task_run_id: str, fence: Fence, details: bytes | None) -> None:
+        """See `ports.TaskEvents`."""
+        self._runs.on_task_heartbeat(task_run_id, fence, details)
+
     def on_task_completed(self, result: TaskResult) -> None:
         """See `ports.TaskEvents`."""
         self._runs.on_task_completed(result)

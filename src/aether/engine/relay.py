@@ -148,6 +148,7 @@ class Relay:
             timeout=spec.timeout,
             priority=spec.priority or plan.priority,
             resources=spec.resources,
+            details=row.details,
         )
         if row.artifacts_in or spec.output_artifacts:
             assignment.artifacts = _transfers(live.run_id, row.artifacts_in, ordinal, state)

@@ -44,6 +44,7 @@ class Assignment(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     priority: int = 500
     resources: bytes | None = None  # JSON
     artifacts: tuple[ArtifactTransfer, ...] = ()
+    details: bytes | None = None  # what the last heartbeat of an earlier attempt told
 
 
 class TaskResult(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -68,13 +69,15 @@ class Cancellation(msgspec.Struct, frozen=True, gc=False):
 
 
 class TaskEvents(Protocol):
-    """What a broker tells the engine. Both may be called again with the same facts, and out of order.
+    """What a broker tells the engine. All may be called again with the same facts, and out of order.
 
     Neither blocks nor raises: a fact about an unknown or finished task run changes nothing. Call them
     from the event loop's thread.
     """
 
     def on_task_started(self, task_run_id: str, fence: Fence, worker_id: str = "") -> None: ...
+
+    def on_task_heartbeat(self, task_run_id: str, fence: Fence, details: bytes | None) -> None: ...
 
     def on_task_completed(self, result: TaskResult) -> None: ...
 
@@ -93,7 +96,9 @@ class TaskBroker(Protocol):
     returns at least one and at most `limit` assignments (a limit below 1 counts as 1); no other fetch
     gets the same delivery. A fetch that is cancelled loses no delivery. It returns an empty sequence
     only after `close`. `start` reports that an attempt begins, and answers False when that delivery was
-    cancelled meanwhile or is over: then it must not run, and nothing is reported. `complete` reports
+    cancelled meanwhile or is over: then it must not run, and nothing is reported. `heartbeat` reports
+    that its holder is alive, and `details` if they are not None, ahead of what it reports later; it
+    answers False as `start` does, and then nothing is reported. `complete` reports
     its end, also of a delivery that was cancelled or that the broker does not know: the fence decides
     what that is worth. `cancelled` waits for the next batch of deliveries that this worker must stop
     and hears of each once; after `close` it returns an empty sequence.
@@ -113,6 +118,8 @@ class TaskBroker(Protocol):
     ) -> Sequence[Assignment]: ...
 
     async def start(self, assignment: Assignment, worker_id: str) -> bool: ...
+
+    async def heartbeat(self, assignment: Assignment, details: bytes | None = None) -> bool: ...
 
     async def complete(self, result: TaskResult) -> None: ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +25,8 @@ class Request(msgspec.Struct, kw_only=True):
     files that input artifacts were downloaded to; an output artifact is whatever the executor leaves
     under `output_dir / <artifact name>`. Both are None or empty when the task declares no artifact.
     `epoch` and `delivery` are the fence of this delivery; `encoded` are the inputs as they were recorded.
+    `beat`, which any thread may call, tells that the attempt is alive and, encoded, how far it is; the
+    next attempt finds that in `details`.
     """
 
     run_id: str
@@ -42,6 +44,8 @@ class Request(msgspec.Struct, kw_only=True):
     epoch: int = 1
     delivery: int = 1
     encoded: bytes | None = None
+    details: bytes | None = None
+    beat: Callable[[bytes | None], None] | None = None
     artifacts: Mapping[str, Path] = {}
     output_dir: Path | None = None
 

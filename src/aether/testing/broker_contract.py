@@ -21,10 +21,14 @@ class RecordedEvents:
 
     def __init__(self) -> None:
         self.started: list[tuple[str, Fence, str]] = []
+        self.beats: list[tuple[str, bytes | None]] = []
         self.completed: list[TaskResult] = []
 
     def on_task_started(self, task_run_id: str, fence: Fence, worker_id: str = "") -> None:
         self.started.append((task_run_id, fence, worker_id))
+
+    def on_task_heartbeat(self, task_run_id: str, fence: Fence, details: bytes | None) -> None:
+        self.beats.append((task_run_id, details))
 
     def on_task_completed(self, result: TaskResult) -> None:
         self.completed.append(result)
@@ -278,6 +282,26 @@ class BrokerContract(ContractSuite):
         assert await broker.start(held, "w1") is False
         await self.settle()
         assert len(events.started) == 1
+
+    async def test_a_heartbeat_is_reported_with_its_details(self) -> None:
+        broker, events = await self._connected()
+        held = await self._held(broker, assignment("a"), "w1")
+        assert await broker.start(held, "w1")
+        assert await broker.heartbeat(held, b"half")
+        assert await broker.heartbeat(held)
+        await self.settle()
+        assert events.beats == [("run.a", b"half"), ("run.a", None)]
+
+    async def test_a_heartbeat_of_a_cancelled_delivery_is_told_to_stop_and_not_reported(self) -> None:
+        broker, events = await self._connected()
+        held = await self._held(broker, assignment("a"), "w1")
+        await broker.start(held, "w1")
+        await broker.cancel([cancellation(held)])
+        await self.settle()
+        assert not await broker.heartbeat(held, b"half")
+        assert not await broker.heartbeat(assignment("never seen"), b"half")
+        await self.settle()
+        assert events.beats == []
 
     async def test_complete_is_reported_as_it_was_said(self) -> None:
         broker, events = await self._connected()

@@ -9,6 +9,7 @@ from types import CoroutineType
 from typing import Any
 
 from ..ports import TIMEOUT, Assignment, Executor, Outcome, Request
+from .beats import Beats
 from .outcome import Verdict, judge, judge_exception
 from .request import request_of
 from .staging import Staging
@@ -18,12 +19,19 @@ class Execution:
     """`stop` and `abandon` cancel the user's code and nothing else: before it begins they keep it from
     beginning, and once it has returned they come too late."""
 
-    __slots__ = ("_abandoned", "_inside", "_task", "assignment", "reason")
+    __slots__ = ("_abandoned", "_inside", "_make_beats", "_task", "assignment", "beats", "reason")
 
-    def __init__(self, assignment: Assignment, task: asyncio.Task[None]) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        task: asyncio.Task[None],
+        make_beats: Callable[[Assignment, Callable[[str], None]], Beats],
+    ) -> None:
         self.assignment = assignment
         self.reason: str | None = None  # why it was cancelled
+        self.beats: Beats | None = None
         self._task = task
+        self._make_beats = make_beats
         self._inside = False
         self._abandoned = False
 
@@ -39,8 +47,16 @@ class Execution:
         self._abandoned = True
         self._task.cancel()
 
+    def _beat(self, details: bytes | None) -> None:
+        if self.beats is None:  # most executions send none, and pay nothing for those that do
+            self.beats = self._make_beats(self.assignment, self.stop)
+        self.beats(details)
+
     async def run(
-        self, executor: Executor | None, staging: Staging, unloading: Callable[[], bool]
+        self,
+        executor: Executor | None,
+        staging: Staging,
+        unloading: Callable[[], bool],
     ) -> Verdict:
         """Never raises for anything the executor does."""
         assignment = self.assignment
@@ -56,6 +72,7 @@ class Execution:
         self._inside = True
         try:
             request = request_of(assignment)
+            request.beat = self._beat
             if assignment.artifacts:
                 verdict = await staging.run(assignment, request, self._answer(executor, request))
             else:

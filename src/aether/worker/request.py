@@ -23,6 +23,7 @@ def request_of(assignment: Assignment) -> Request:
         epoch=assignment.fence.epoch,
         delivery=assignment.fence.delivery,
         encoded=assignment.inputs,
+        details=assignment.details,
     )
     if assignment.inputs:
         request.parameters = parameters = decode_values(assignment.inputs)

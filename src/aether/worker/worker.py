@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from datetime import timedelta
 
@@ -27,6 +27,7 @@ from ..ports import (
     WorkerInfo,
     WorkerRegistry,
 )
+from .beats import Beats
 from .execution import Execution
 from .faults import Faults, moment
 from .presence import Presence
@@ -79,6 +80,7 @@ class Worker:
         self._exhausted = False  # the broker has been closed
         self._drained: asyncio.Future[None] | None = None
         self._fresh = copy_context()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def running(self) -> int:
@@ -92,6 +94,7 @@ class Worker:
         self._open = True
         self._exhausted = False
         self._fresh = copy_context()
+        self._loop = asyncio.get_running_loop()
         self._listener = asyncio.create_task(
             self._listen(), name=f"{self.worker_id}: cancellations"
         )
@@ -211,13 +214,15 @@ class Worker:
         key = (assignment.task_run_id, assignment.fence)
         if key in self._running:
             return  # a repeated delivery of what runs here already
-        execution = self._running[key] = Execution(assignment, task)
+        execution = self._running[key] = Execution(assignment, task, self._beats_of)
         try:
             if not await self._broker.start(assignment, self.worker_id):
                 return
             verdict = await execution.run(
                 self._executors.get(assignment.executor_type), self._staging, self._unloading
             )
+            if execution.beats is not None:
+                await execution.beats.flush()
             await self._broker.complete(
                 TaskResult(
                     task_run_id=assignment.task_run_id,
@@ -238,6 +243,10 @@ class Worker:
             )
         finally:
             del self._running[key]
+
+    def _beats_of(self, assignment: Assignment, stop: Callable[[str], None]) -> Beats:
+        assert self._loop is not None, "an execution runs only while the worker is up"
+        return Beats(self._broker, assignment, self._clock, self._faults, self._loop, stop)
 
     def _unloading(self) -> bool:
         """Is the loop itself being torn down? Then all of our tasks were cancelled at once."""

@@ -46,6 +46,9 @@ class Events:
     def on_task_started(self, task_run_id, fence, worker_id=""):
         return
 
+    def on_task_heartbeat(self, task_run_id, fence, details):
+        raise AssertionError("no task here sends heartbeats")
+
     def on_task_completed(self, result):
         self.result.set_result(result)
 

@@ -23,12 +23,16 @@ class Events:
 
     def __init__(self):
         self.started = []
+        self.beats = []
         self.results = {}
         self.completed = []
         self._arrived = asyncio.Event()
 
     def on_task_started(self, task_run_id, fence, worker_id=""):
         self.started.append(task_run_id)
+
+    def on_task_heartbeat(self, task_run_id, fence, details):
+        self.beats.append(details)
 
     def on_task_completed(self, result):
         self.completed.append(result)

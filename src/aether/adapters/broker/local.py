@@ -139,6 +139,13 @@ class LocalBroker:
             self._events.on_task_started(assignment.task_run_id, assignment.fence, worker_id)
         return True
 
+    async def heartbeat(self, assignment: Assignment, details: bytes | None = None) -> bool:
+        if not isinstance(self._held.get((assignment.task_run_id, assignment.fence)), str):
+            return False
+        if self._events is not None:
+            self._events.on_task_heartbeat(assignment.task_run_id, assignment.fence, details)
+        return True
+
     async def complete(self, result: TaskResult) -> None:
         self._held.pop((result.task_run_id, result.fence), None)
         if self._events is not None:

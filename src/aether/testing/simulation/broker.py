@@ -139,6 +139,19 @@ class Network:
             node, events = self.engine
             self.loop.call_soon(events.on_task_started, *key, worker_id, context=node_context(node))
 
+    def beaten(self, assignment: Assignment, details: bytes | None) -> bool:
+        key = (assignment.task_run_id, assignment.fence)
+        delivery = self.deliveries.get(key)
+        if delivery is None or delivery.over:
+            return False
+        self.later(self.span("broker.start-late"), self._tell_beat, key, details)
+        return True
+
+    def _tell_beat(self, key: Key, details: bytes | None) -> None:
+        if self.engine is not None and self.engine[0].alive:
+            node, events = self.engine
+            self.loop.call_soon(events.on_task_heartbeat, *key, details, context=node_context(node))
+
     def completed(self, result: TaskResult) -> None:
         if self.faults.strike("broker.result-fails"):
             raise BrokerDown("the result could not be handed in")
@@ -225,6 +238,9 @@ class NetworkBroker:
 
     async def start(self, assignment: Assignment, worker_id: str) -> bool:
         return self._network.started(assignment, worker_id)
+
+    async def heartbeat(self, assignment: Assignment, details: bytes | None = None) -> bool:
+        return self._network.beaten(assignment, details)
 
     async def complete(self, result: TaskResult) -> None:
         self._network.completed(result)
