@@ -25,6 +25,7 @@ from ..ports import (
     Clock,
     Fence,
     Notifier,
+    Observer,
     Schema,
     SecretProvider,
     Store,
@@ -107,6 +108,7 @@ class Runs:
         membership.lost = self._session_lost
         self._neighbours = Neighbours(store, clock, faults, membership, self._waiting, self._add)
         self.journal = RunJournal(self, store, clock)
+        self.observer: Observer | None = None
         self.recovery = Recovery(store, faults, membership, self._take_up, self._neighbours.mail)
         self._relay = Relay(
             broker, notifier, secrets, clock, faults, self.on_task_completed, self._hook_delivered
@@ -352,6 +354,8 @@ class Runs:
             self._relay.perform(live, decision.commands)
         run = state.run
         self._arm(live)
+        if self.observer is not None:
+            self.observer.changed(run, decision.changes)
         self._waiting.changed(live.run_id)
         self._neighbours.changed(live.run_id)
         if run.phase.is_terminal:

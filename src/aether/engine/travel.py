@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from ..errors import InvalidState, NotFound, NotSupported, Problem
-from ..ports import Difference, Execution, LogEntry, Page, RunQuery, Step, Store
+from ..ports import (
+    Difference,
+    Execution,
+    LogEntry,
+    Observer,
+    Page,
+    RunQuery,
+    Step,
+    Store,
+    WorkerInfo,
+    WorkerRegistry,
+)
 from ..record import ACTION_LOG, Instant, RunRow, RunRows, apply, decode_changes
 from .comparison import compare
 from .merged import whole_page
@@ -49,6 +60,7 @@ class Travel:
 
     _store: Store
     _runs: Runs
+    _workers: WorkerRegistry | None
 
     def __init__(self) -> None:
         self._bookmarks: dict[tuple[str, Instant, int], Fold] = {}
@@ -56,6 +68,25 @@ class Travel:
     async def list(self, query: RunQuery | None = None) -> Page:
         """Runs, newest first, without their tasks and values. A page is as long as its limit, or the last."""
         return await whole_page(self._store, query or RunQuery())
+
+    async def header(self, run_id: str) -> RunRow:
+        """The run's own row: what a page shows of it. Raises NotFound."""
+        run = await self._store.run(run_id)
+        if run is None:
+            raise _no_run(run_id)
+        return run
+
+    async def document_of(self, run_id: str) -> bytes:
+        """The text that the run goes by, with whatever it refers to in it. Raises NotFound."""
+        return await self._store.document((await self.header(run_id)).document) or b""
+
+    async def workers(self) -> Sequence[WorkerInfo]:
+        """Those who work for this engine; none are known to one without a registry."""
+        return () if self._workers is None else await self._workers.list()
+
+    def observe(self, observer: Observer | None) -> None:
+        """Tell `observer` of every change from now on, in place of the one before."""
+        self._runs.observer = observer
 
     async def history(
         self, run_id: str, after_seq: int = 0, limit: int = 1000

@@ -30,6 +30,8 @@ from .chance import Chance as Chance
 from .cipher import Cipher as Cipher
 from .clock import Clock as Clock
 from .clock import Handle as Handle
+from .control import Control as Control
+from .control import Text as Text
 from .cluster import Claim as Claim
 from .cluster import Cluster as Cluster
 from .cluster import Consumed as Consumed
@@ -61,6 +63,7 @@ from .journal import Journal as Journal
 from .notifier import HookEvent as HookEvent
 from .notifier import HookName as HookName
 from .notifier import Notifier as Notifier
+from .observer import Observer as Observer
 from .offload import Offload as Offload
 from .payloads import Payload as Payload
 from .payloads import Payloads as Payloads
