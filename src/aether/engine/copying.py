@@ -115,9 +115,35 @@ async def _copy_runs(source: Store, target: Store, page: Sequence[RunRow], copie
         else:
             copied.faults.append(f"run {run.run_id}: the target holds another run of that id")
     moving = await _read(source, wanted, copied)
-    failed = await write_runs(target, moving)
-    copied.copied += len(moving) - len(failed)
-    copied.faults += [f"run {run_id}: {why}" for run_id, why in failed.items()]
+    while moving:
+        # A fork follows its origin, whose log it shares, into the target.
+        left = {each.rows.run.run_id for each in moving}
+        now = [each for each in moving if _origin_id(each) not in left]
+        now = now or moving
+        for each in now:
+            await _share(source, target, each)
+        failed = await write_runs(target, now)
+        copied.copied += len(now) - len(failed)
+        copied.faults += [f"run {run_id}: {why}" for run_id, why in failed.items()]
+        moving = [each for each in moving if each not in now]
+
+
+def _origin_id(moving: Moving) -> str:
+    origin = moving.rows.run.origin
+    return "" if origin is None else origin.run_id
+
+
+async def _share(source: Store, target: Store, moving: Moving) -> None:
+    """Write only the fork's own entries, if those before are the ones that its origin has in the target."""
+    run = moving.rows.run
+    if run.origin is None or not (source.keeps_log and target.keeps_log):
+        return
+    seq = run.origin.seq
+    there = await target.history(run.origin.run_id, seq - 1, 1) if seq else ()
+    here = await source.history(run.run_id, seq - 1, 1) if seq else ()
+    if there and here and there[0].seq == seq and there[0] == here[0]:
+        moving.shares = True
+        moving.entries = read_log(source, run.run_id, run.seq, after=seq)
 
 
 def _same_point(run: RunRow, there: RunRow) -> bool:

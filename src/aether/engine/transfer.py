@@ -23,11 +23,13 @@ _FIXED = [
 
 
 class Moving(msgspec.Struct):
-    """One run to be written; `entries` is its log, ascending."""
+    """One run to be written; `entries` is its log, ascending: with `shares` without what the target has of
+    it already, as the log of its origin."""
 
     rows: RunRows
     document: bytes
     entries: AsyncIterator[LogEntry]
+    shares: bool = False
 
 
 def is_half(run: RunRow) -> bool:
@@ -91,6 +93,7 @@ class _Writing:
         )
         if self.token is None:
             commit.document = (self._row.document, self._moving.document)
+            commit.shares = self._moving.shares
         elif self.done:
             commit.run = _all_of(self._row)
         if self.done:
