@@ -10,14 +10,14 @@ from pathlib import Path
 
 from aether.record import ACTION_LOG, SNAPSHOT
 from crash.harness import Matrix, Verdict
-from crash.places import PostgresPlace, SqlitePlace
+from crash.places import FilesPlace, PostgresPlace, SqlitePlace
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m crash", description=__doc__)
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--store", choices=("sqlite", "postgres"), action="append")
+    parser.add_argument("--store", choices=("sqlite", "postgres", "files"), action="append")
     parser.add_argument("--tier", choices=(ACTION_LOG, SNAPSHOT), default=ACTION_LOG)
     parser.add_argument("--keep", type=Path, help="a directory for what a failing matrix leaves")
     options = parser.parse_args()
@@ -34,6 +34,8 @@ def main() -> int:
 def on(store: str, folder: Path, kills: int, seed: int, tier: str) -> Verdict:
     if store == "sqlite":
         return Matrix(SqlitePlace(folder / "aether.db"), folder, kills, seed, tier).run()
+    if store == "files":
+        return Matrix(FilesPlace(folder / "records"), folder, kills, seed, tier).run()
     from aether.testing.postgres import PostgresServer, binaries
 
     where = binaries()

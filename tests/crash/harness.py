@@ -109,12 +109,13 @@ class Matrix:
         self._look_at_lives()
         self.verdict.findings += self._place.left_behind()
         asyncio.run(self._look())
+        self.verdict.findings += self._place.faults()
         self.verdict.seconds = time.monotonic() - began
         return self.verdict
 
     @property
     def _is_logged(self) -> bool:
-        return self._tier == ACTION_LOG
+        return self._tier == ACTION_LOG and self._place.keeps_log
 
     # Lives
 
@@ -211,8 +212,6 @@ class Matrix:
         finally:
             await store.close()
         self._look_at_promises(runs, pauses)
-        for what in self._place.faults():
-            self._find(what)
 
     async def _look_at_log(self, store: Store, rows: RunRows) -> list[str]:
         run_id = rows.run.run_id
@@ -221,7 +220,7 @@ class Matrix:
             for what in faults_of_log(rows, log):
                 self._find(f"{run_id}: {what}")
         elif log or rows.run.tier != self._tier:
-            self._find(f"{run_id} of tier {rows.run.tier} has a log of {len(log)} entries")
+            self._find(f"{run_id} has tier {rows.run.tier}, and {len(log)} entries in its log")
         return pauses_of(log)
 
     async def _look_at_death(self, life: int) -> None:
@@ -296,7 +295,7 @@ class Matrix:
                 self._find(f"{run_id} was unpaused, and its log does not say so")
         effects = self._effects.read_text().splitlines()
         self.verdict.executions = len(effects)
-        judged = faults_of_effects if self._is_logged else faults_of_repeated_effects
+        judged = faults_of_effects if self._tier == ACTION_LOG else faults_of_repeated_effects
         for what in judged(effects, runs):
             self._find(what)
 

@@ -6,15 +6,21 @@ Never: anything written.
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from aether.adapters.store import PostgresStore, SqliteStore
+from aether.adapters.store import PostgresStore, SqliteStore, store_from
 from aether.ports import Store
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "bring_your_own_store"
 
 
 class Place(Protocol):
+    keeps_log: bool
+
     @property
     def url(self) -> str: ...
 
@@ -29,6 +35,8 @@ class Place(Protocol):
 
 
 class SqlitePlace:
+    keeps_log = True
+
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self.url = f"sqlite:{self.path}"
@@ -65,6 +73,8 @@ class SqlitePlace:
 class PostgresPlace:
     """A database of its own on a server that the caller has started."""
 
+    keeps_log = True
+
     def __init__(self, url: str) -> None:
         self.url = url
 
@@ -75,4 +85,32 @@ class PostgresPlace:
         return []
 
     def faults(self) -> list[str]:
+        from aether.adapters.store.postgres.database import check
+
+        return asyncio.run(check(self.url))
+
+
+class FilesPlace:
+    """The store of examples/bring_your_own_store, in a directory."""
+
+    keeps_log = False
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self.url = f"files:{self._folder}"
+
+    def reader(self) -> Store:
+        return store_in_files(self._folder)
+
+    def left_behind(self) -> list[str]:
+        return [f"{path} was left behind" for path in self._folder.rglob("*.new")]
+
+    def faults(self) -> list[str]:
         return []
+
+
+def store_in_files(folder: Path) -> Store:
+    sys.path.append(str(EXAMPLE))
+    from file_records import FileRecords  # type: ignore[import-not-found]
+
+    return store_from(FileRecords(folder))

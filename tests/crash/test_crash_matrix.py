@@ -14,12 +14,13 @@ import pytest
 from aether.record import SNAPSHOT
 from aether.testing.postgres import PostgresServer, own_postgres_server
 from crash.harness import Matrix
-from crash.places import Place, PostgresPlace, SqlitePlace
+from crash.places import FilesPlace, Place, PostgresPlace, SqlitePlace
 
 __all__ = ["own_postgres_server"]  # a fixture
 
 KILLS = 40
 KILLS_OF_SNAPSHOTS = 16
+KILLS_OF_FILES = 8
 
 
 def a_seed() -> int:
@@ -63,3 +64,14 @@ def test_runs_kept_as_snapshots_all_survive_with_whatever_came_from_outside(
     assert verdict.findings == [], verdict.in_words()
     assert verdict.kills == KILLS_OF_SNAPSHOTS
     assert verdict.runs > KILLS_OF_SNAPSHOTS
+
+
+@pytest.mark.slow
+def test_a_store_of_ones_own_loses_nothing_either(tmp_path: Path) -> None:
+    """Record calls on files, without transactions: what makes them one decision is the bridge."""
+    place = FilesPlace(tmp_path / "records")
+    verdict = Matrix(place, tmp_path, KILLS_OF_FILES, a_seed()).run()
+    print(verdict.in_words())
+    assert verdict.findings == [], verdict.in_words()
+    assert verdict.kills == KILLS_OF_FILES
+    assert verdict.runs > KILLS_OF_FILES

@@ -25,6 +25,7 @@ from aether.record import ACTION_LOG, Phase
 from crash.driving import Effects, act, equip
 from crash.fault_points import BROKER_CALLS, STORE_CALLS, VARIABLE, Fuse, Fused, die
 from crash.kinds import ACTED_UPON, BY_CLOCK, BY_HAND, KINDS, TEMPLATE
+from crash.places import store_in_files
 
 LANES = 8
 RUNS = 300
@@ -45,6 +46,8 @@ def say(line: str) -> None:
 
 
 def store_of(url: str) -> Store:
+    if url.startswith("files:"):
+        return store_in_files(Path(url.removeprefix("files:")))
     return SqliteStore(sqlite_path(url)) if url.startswith("sqlite:") else PostgresStore(url)
 
 
@@ -52,7 +55,8 @@ def open_app(url: str) -> Aether:
     """As anybody would, unless a fault point is asked for."""
     wanted, tier = os.environ.get(VARIABLE, ""), os.environ.get(TIER, ACTION_LOG)
     if not wanted:
-        return Aether(url, tier=tier)
+        own = store_of(url) if url.startswith("files:") else None
+        return Aether("memory:" if own else url, store=own, tier=tier)
     fuse = Fuse(wanted, die)
     store = Fused(store_of(url), STORE_CALLS, fuse)
     broker = Fused(LocalBroker(), BROKER_CALLS, fuse)
