@@ -27,3 +27,6 @@ from .context import Context as Context
 from .context import current_context as current_context
 from .host import FunctionHost as FunctionHost
 from .host import Runtime as Runtime
+from .handlers import encode_call as encode_call
+from .making import RunInfo as RunInfo
+from .making import WorkflowReference as WorkflowReference

@@ -11,7 +11,7 @@ from .calls import Call
 from .definition import ActivityDefinition, StepDefinition
 from .gather import Mapping as MapOfSteps
 from .gather import OnFailure, in_parallel
-from .making import CallMaker, take_spans
+from .making import CallMaker, WorkflowReference, take_spans
 from .options import Retry, Span
 from .threads import thread_here
 
@@ -171,14 +171,30 @@ class BlockingContext(CallMaker):
 
     @overload
     def child(
+        self,
+        workflow: WorkflowReference[..., R],
+        /,
+        *args: Any,
+        id: str | None,
+        on_parent_end: str = "cancel",
+        timeout: Span | None = None,
+        labels: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> R: ...
+    @overload
+    def child(
+        self, workflow: WorkflowReference[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    def child(
         self, workflow: Callable[Concatenate[Any, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R: ...
     @overload
     def child(
         self,
-        workflow: Any,
+        workflow: str,
         /,
-        *args: Any,
+        *,
         id: str | None = None,
         on_parent_end: str = "cancel",
         timeout: Span | None = None,

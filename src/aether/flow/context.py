@@ -11,7 +11,7 @@ from .calls import Detached
 from .definition import ActivityDefinition, StepDefinition
 from .gather import Mapping as MapOfSteps
 from .gather import OnFailure, in_parallel
-from .making import CallMaker, take_spans
+from .making import CallMaker, WorkflowReference, take_spans
 from .options import Retry, Span
 
 P = ParamSpec("P")
@@ -117,10 +117,11 @@ class Context(CallMaker):
         others end first, with "return" exceptions stand among the results."""
         return in_parallel(self._run, branches, limit, on_failure)
 
+    @overload
     def map(
         self,
         name: str,
-        function: Callable[[T], Awaitable[R]] | Callable[[T], R],
+        function: Callable[[T], Awaitable[R]],
         items: Iterable[T],
         /,
         *,
@@ -128,7 +129,32 @@ class Context(CallMaker):
         on_failure: OnFailure = "cancel",
         retry: Retry | None = None,
         timeout: Span | None = None,
-    ) -> Coroutine[Any, Any, list[R]]:
+    ) -> Coroutine[Any, Any, list[R]]: ...
+    @overload
+    def map(
+        self,
+        name: str,
+        function: Callable[[T], R],
+        items: Iterable[T],
+        /,
+        *,
+        limit: int = 100,
+        on_failure: OnFailure = "cancel",
+        retry: Retry | None = None,
+        timeout: Span | None = None,
+    ) -> Coroutine[Any, Any, list[R]]: ...
+    def map(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        items: Iterable[Any],
+        /,
+        *,
+        limit: int = 100,
+        on_failure: OnFailure = "cancel",
+        retry: Retry | None = None,
+        timeout: Span | None = None,
+    ) -> Coroutine[Any, Any, list[Any]]:
         """A step for each item, at most `limit` at the same time; results in the order of the items, which
         are drawn only as they are needed. Durable: each item is recorded on its own."""
         return self._map(name, function, items, limit, on_failure, retry, timeout)
@@ -219,6 +245,22 @@ class Context(CallMaker):
     @overload
     def child(
         self,
+        workflow: WorkflowReference[..., R] | Callable[Concatenate[Any, ...], Awaitable[R]],
+        /,
+        *args: Any,
+        id: str | None,
+        on_parent_end: str = "cancel",
+        timeout: Span | None = None,
+        labels: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, R]: ...
+    @overload
+    def child(
+        self, workflow: WorkflowReference[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, R]: ...
+    @overload
+    def child(
+        self,
         workflow: Callable[Concatenate[Any, P], Awaitable[R]],
         /,
         *args: P.args,
@@ -227,9 +269,9 @@ class Context(CallMaker):
     @overload
     def child(
         self,
-        workflow: Any,
+        workflow: str,
         /,
-        *args: Any,
+        *,
         id: str | None = None,
         on_parent_end: str = "cancel",
         timeout: Span | None = None,
@@ -239,7 +281,9 @@ class Context(CallMaker):
     def child(self, workflow: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Runs another workflow, or the stored template of that name (`name@version`), as a run of its own,
         and returns its result. Durable: the child's id follows from the call, or is `id`. Its failure is
-        raised here. When this run ends first the child is cancelled, or left with `on_parent_end="leave"`."""
+        raised here. When this run ends first the child is cancelled; with `on_parent_end="leave"` it goes
+        on. The options `id`, `on_parent_end`, `timeout` and `labels` are not passed to the workflow; to
+        give others than `id`, give `id=None` with them."""
         return self._run.perform(self.child_call(workflow, args, kwargs))
 
 

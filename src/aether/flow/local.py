@@ -16,7 +16,7 @@ from . import codec
 from .calls import StepCall, TimerCall, key_of, step_fact
 from .definition import is_async
 from .errors import encode_error, rebuild
-from .threads import outside
+from .threads import leave_workflow, outside
 
 if TYPE_CHECKING:
     from .history import History
@@ -66,6 +66,8 @@ class LocalSteps:
         run = self._run
         call.run = run
         call.started_at = run.clock.now()
+        if run.is_plain:
+            call.variables.run(leave_workflow)
         function = call.function
         try:
             if (

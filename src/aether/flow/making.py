@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar
 from uuid import UUID  # noqa: TID251 - the type; its bytes are derived from the run
 
 import msgspec
@@ -14,6 +14,7 @@ from ..errors import Problem, Refused
 from ..record import ChildOptions, StatusSet, encode_json
 from . import codec
 from .calls import ActivityCall, ChildCall, ContinueAsNew, StepCall, TimerCall, WaitCall
+from .definition import WorkflowDefinition
 from .options import Retry, Span, activity_options, micros
 from .places import (
     activity_of,
@@ -32,12 +33,20 @@ _MICROSECOND = timedelta(microseconds=1)
 _encode = msgspec.json.encode
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _SPANS = ("timeout", "schedule_to_start", "heartbeat", "priority")
 
 
 def take_spans(kwargs: dict[str, Any]) -> dict[str, Any]:
     """The options of an activity out of its arguments."""
     return {name: kwargs.pop(name) for name in _SPANS if name in kwargs}
+
+
+class WorkflowReference(Generic[P, R]):
+    """What a decorated workflow is to a type checker: arguments `P`, result `R`."""
+
+    definition: WorkflowDefinition
 
 
 class RunInfo:
@@ -199,6 +208,14 @@ class CallMaker:
         retry: Retry | None,
         timeout: Span | None,
     ) -> StepCall:
+        if name.__class__ is not str:
+            raise Refused(
+                Problem(
+                    "step-name",
+                    f"ctx.step was given {name!r} where the name of the step belongs",
+                    fix='write the name first: `ctx.step("name", function, …)`',
+                )
+            )
         step = step_of(function)
         if step is not None:
             inputs = step.signature.encode(args, kwargs)

@@ -166,9 +166,13 @@ async def _offloaded(run: FlowRun, work: Callable[[], None]) -> None:
 
 def outside(work: Callable[[], Any]) -> Any:
     """`work` as a step: no longer inside the workflow that called it."""
+    leave_workflow()
+    return work()
+
+
+def leave_workflow() -> None:
     BLOCKING.set(None)
     THREAD.set(None)
-    return work()
 
 
 def thread_here(run: FlowRun) -> PlainThread:

@@ -660,3 +660,21 @@ async def test_cancelled_plain_workflow_unwinds_and_compensates(world):
     world.journal.cancel("r")
     assert await world.result() == "cancelled"
     assert seen == ["finally", "undone"]
+
+
+async def test_step_without_a_name_is_refused_with_the_words_that_help(world):
+    async def flow(ctx):
+        await ctx.step(nothing, 1)
+
+    with pytest.raises(Refused, match="write the name first"):
+        await world.run(flow)
+
+
+async def test_thread_begun_by_an_async_step_of_a_plain_workflow_is_outside_of_the_workflow(world):
+    async def inside():
+        return await asyncio.to_thread(lambda: current_context() is None)
+
+    def flow(ctx):
+        return [current_context() is ctx, ctx.step("s", inside)]
+
+    assert await world.run(flow) == [True, True]
