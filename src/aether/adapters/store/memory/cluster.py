@@ -15,6 +15,8 @@ from .order import SortedKeys
 
 
 class _HasRow(Protocol):
+    is_open: bool
+
     @property
     def row(self) -> RunRow: ...
 
@@ -65,7 +67,7 @@ class Sharing:
                 del self._open[holder]
 
     def _is_open(self, run_id: str) -> bool:
-        return run_id in self._open.get(self._runs[run_id].row.held_by, ())
+        return self._runs[run_id].is_open
 
     # Sessions
 

@@ -48,13 +48,14 @@ _NONE: dict[int, HookRow] = {}
 class _Run:
     """A run's rows. Patches reach them in place: nobody else holds these objects."""
 
-    __slots__ = ("hooks", "log", "open_hooks", "row", "tasks")
+    __slots__ = ("hooks", "is_open", "log", "open_hooks", "row", "tasks")
 
     def __init__(self, row: RunRow) -> None:
         self.row = row
         self.tasks: dict[int, TaskRow] = {}
         self.hooks = _NONE  # most runs have none, and none is ever added to this one
         self.open_hooks = 0
+        self.is_open = False  # as the listings know it
         self.log: Log | None = None
 
     def write_tasks(self, commit: Commit) -> None:
@@ -140,6 +141,7 @@ class MemoryStore(Definitions, Sharing, KeptPayloads):
             assert isinstance(commit.run, RunPatch), "refusal() lets no row replace a run"
             if commit.run.owner is not UNSET:
                 self._not_open(commit.run_id, run.row.held_by)
+                run.is_open = False  # under its new owner it is put among the open ones again
                 run.row.claimed = 0
             patch_run(run.row, commit.run)
         self._last_token += 1
@@ -157,7 +159,9 @@ class MemoryStore(Definitions, Sharing, KeptPayloads):
         if commit.consumed:
             self._inboxes.consume(row.run_id, commit.consumed)
         is_open = not row.phase.is_terminal or run.open_hooks > 0
-        self._set_open(row.run_id, row.claimed or row.owner, is_open)
+        if is_open is not run.is_open:
+            run.is_open = is_open
+            self._set_open(row.run_id, row.claimed or row.owner, is_open)
         return Committed(row.token)
 
     def _create(self, commit: Commit) -> _Run:
