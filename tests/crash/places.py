@@ -54,7 +54,7 @@ class SqlitePlace:
         found = [f"integrity_check: {line}" for line in check(self.path)]
         db = connect(self.path, read_only=True)
         try:
-            for table in ("task", "hook", "log", "run_input"):
+            for table in ("task", "hook", "log", "run_input", "run_label", "payload_use"):
                 text = f"SELECT count(*) FROM {table} WHERE run NOT IN (SELECT number FROM run)"
                 ((orphans,),) = db.execute(text).fetchall()
                 if orphans:

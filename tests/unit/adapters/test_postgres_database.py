@@ -182,6 +182,7 @@ async def test_a_newer_version_is_refused_by_all_who_look(
     [
         ("DELETE FROM run WHERE run_id = 'r3'", "1 task rows belong to no run"),
         ("DELETE FROM document", "20 runs name a document that is not there"),
+        ("INSERT INTO payload_use SELECT number, 0 FROM run", "20 large values are used that are not"),
         ("UPDATE run SET open = false WHERE run_id = 'r3'", "1 runs are marked open although"),
         ("UPDATE run SET body = '\\x00' WHERE run_id = 'r3'", "cannot be read (run_id r3)"),
         ("UPDATE task SET body = '\\xc1' WHERE ordinal = 0", "and perhaps more"),

@@ -68,7 +68,8 @@ async def test_the_schema_is_the_sum_of_its_migrations(
 async def test_migrations_are_applied_once_and_in_order(
     postgres_server: PostgresServer, postgres_schema: str
 ) -> None:
-    known = [*read_migrations(sql.migrations()), _migration(2, "CREATE TABLE more (n int)")]
+    shipped = read_migrations(sql.migrations())
+    known = [*shipped, _migration(len(shipped) + 1, "CREATE TABLE more (n int)")]
     async with connected(postgres_server, postgres_schema) as connection:
         assert list(await migrate(connection, postgres_schema, "here", known[:1])) == known[:1]
         assert list(await migrate(connection, postgres_schema, "here", known)) == known[1:]
@@ -79,7 +80,7 @@ async def test_a_migration_that_fails_leaves_nothing(
     postgres_server: PostgresServer, postgres_schema: str
 ) -> None:
     known = read_migrations(sql.migrations())
-    broken = [*known, _migration(2, "CREATE TABLE half (n int); SELECT 1 / 0")]
+    broken = [*known, _migration(len(known) + 1, "CREATE TABLE half (n int); SELECT 1 / 0")]
     async with connected(postgres_server, postgres_schema) as connection:
         with pytest.raises(Exception, match="division by zero"):
             await migrate(connection, postgres_schema, "here", broken)
@@ -101,7 +102,8 @@ async def test_processes_that_open_at_once_migrate_once(
 async def test_a_schema_of_a_newer_version_is_refused_and_left_alone(
     postgres_server: PostgresServer, postgres_schema: str
 ) -> None:
-    later = [*read_migrations(sql.migrations()), _migration(2, "CREATE TABLE more (n int)")]
+    shipped = read_migrations(sql.migrations())
+    later = [*shipped, _migration(len(shipped) + 1, "CREATE TABLE more (n int)")]
     async with connected(postgres_server, postgres_schema) as connection:
         await migrate(connection, postgres_schema, "here", later)
     with pytest.raises(Refused) as caught:

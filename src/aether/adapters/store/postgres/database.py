@@ -25,7 +25,7 @@ PATIENCE = 3600.0
 _MOST = 20  # damages that are told one by one
 _COUNTED = (
     "lost_tasks", "lost_hooks", "lost_log", "lost_labels", "no_document", "lost_documents",
-    "wrongly_open", "double_log",
+    "lost_uses", "no_payload", "wrongly_open", "double_log",
 )  # fmt: skip
 _DAMAGE = "XX"  # the class of errors about the server's own files
 
@@ -158,6 +158,8 @@ _SENTENCES = {
     "lost_labels": "labels belong to no run",
     "no_document": "runs name a document that is not there",
     "lost_documents": "documents are named by no run",
+    "lost_uses": "uses of large values belong to no run",
+    "no_payload": "large values are used that are not there",
     "wrongly_open": "runs are marked open although they are over, or not although they are not",
     "double_log": "numbers of log entries come twice",
 }

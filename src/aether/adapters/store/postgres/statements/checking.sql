@@ -61,6 +61,14 @@ WHERE NOT EXISTS (SELECT 1 FROM document WHERE document.number = run.document)
 SELECT count(*) FROM document
 WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.document = document.number)
 
+-- lost_uses: uses of large values belong to no run
+SELECT count(*) FROM payload_use
+WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.number = payload_use.run)
+
+-- no_payload: large values are used that are not there
+SELECT count(*) FROM payload_use
+WHERE NOT EXISTS (SELECT 1 FROM payload WHERE payload.number = payload_use.payload)
+
 -- wrongly_open: runs are open and over, or neither
 SELECT count(*) FROM run WHERE open <> (
     phase NOT IN ('Succeeded', 'Failed', 'Error', 'Timeout', 'Skipped', 'Cancelled')
