@@ -112,7 +112,7 @@ async def _continue(
     try:
         if request.resume is not None:
             await _resume(app, run_ids[0], request)
-        return await _watch(app, run_ids, limit, quiet=request.as_json)
+        return await watch(app, run_ids, limit, quiet=request.as_json)
     finally:
         await app.stop()
 
@@ -142,7 +142,7 @@ async def _resume(app: Aether, run_id: str, request: Request) -> None:
     await app.resume(run_id, found[0].task_run_id, values)
 
 
-async def _watch(app: Aether, run_ids: Sequence[str], limit: float | None, quiet: bool) -> Followed:
+async def watch(app: Aether, run_ids: Sequence[str], limit: float | None, quiet: bool) -> Followed:
     followed = Followed()
 
     async def look_again() -> Sequence[Execution]:

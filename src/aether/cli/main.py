@@ -23,6 +23,8 @@ COMMANDS = {
     "log": "Tell a run's past, step by step.",
     "diff": "Show what two runs, or one run at two steps, differ in.",
     "continue": "Go on with runs that were left unfinished.",
+    "fork": "Begin a run from a task or step of another.",
+    "retry": "Do again what did not succeed in a run.",
     "audit": "Verify the action log, export it, import it.",
     "db": "Look after the database: migrate, check, copy, clean up.",
     "schema": "Print the JSON Schema of a document kind, for editors.",

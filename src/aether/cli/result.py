@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..errors import Problem
-from ..ports import CronExecution, Execution, HookExecution, TaskExecution, Value
+from ..ports import CronExecution, Execution, Fork, HookExecution, TaskExecution, Value
 
 
 def run_result(execution: Execution, workflow: str) -> dict[str, Any]:
@@ -25,6 +25,8 @@ def run_result(execution: Execution, workflow: str) -> dict[str, Any]:
         "progress": execution.progress,
         "warnings": execution.warnings,
         "waitingFor": execution.waiting_for,
+        "origin": None if execution.origin is None else link(execution.origin),
+        "forks": [link(fork) for fork in execution.forks],
         "tasks": [_task(task) for task in execution.tasks],
         "hooks": [_hook(hook) for hook in execution.hooks],
         "omitted": [
@@ -32,6 +34,11 @@ def run_result(execution: Execution, workflow: str) -> dict[str, Any]:
             for node in execution.omitted
         ],
     }
+
+
+def link(fork: Fork) -> dict[str, Any]:
+    """A run that this one comes from, or one that comes from it."""
+    return {"runID": fork.run_id, "kind": fork.kind, "seq": fork.seq, "task": fork.task}
 
 
 def cron_result(cron: CronExecution, workflow: str) -> dict[str, Any]:

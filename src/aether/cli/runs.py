@@ -9,15 +9,15 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
-from ..engine import moment, whole_page
-from ..ports import Page, Store
+from ..engine import forks_of_each, moment, origin_of, whole_page
+from ..ports import Fork, Page, Store
 from ..record import Instant, RunRow
 from . import exits
 from .filters import query_of, run_filters
 from .inspection import database_options, echo_json, reading, waiting_reasons
 from .output import VALUE_WIDTH
 from .progress import LOOKS, one_line, took
-from .result import duration_text, instant_text
+from .result import duration_text, instant_text, link
 
 _NAME_WIDTH = 32
 _REASONS = 3
@@ -44,7 +44,11 @@ def command(
         page = await whole_page(store, query)
         reasons = await waiting_reasons(store, page.runs)
         if as_json:
-            runs = [summary(row, reasons.get(row.run_id, [])) for row in page.runs]
+            forks = await forks_of_each(store, page.runs)
+            runs = [
+                summary(row, reasons.get(row.run_id, []), forks.get(row.run_id, ()))
+                for row in page.runs
+            ]
             echo_json({"runs": runs, "cursor": page.cursor})
         else:
             _show(page, reasons)
@@ -53,7 +57,7 @@ def command(
     return reading(url, look, values=False)
 
 
-def summary(row: RunRow, waiting_for: Sequence[str]) -> dict[str, Any]:
+def summary(row: RunRow, waiting_for: Sequence[str], forks: Sequence[Fork] = ()) -> dict[str, Any]:
     """One run of the list as JSON: no tasks, no values."""
     return {
         "runID": row.run_id,
@@ -70,6 +74,8 @@ def summary(row: RunRow, waiting_for: Sequence[str]) -> dict[str, Any]:
         "progress": _progress(row),
         "seq": row.seq,
         "waitingFor": waiting_for,
+        "origin": None if (origin := origin_of(row)) is None else link(origin),
+        "forks": [link(fork) for fork in forks],
     }
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import click
 import msgspec
 
-from ..engine import execution_of, log_entries, rows_at
+from ..engine import execution_of, forks_of, log_entries, rows_at
 from ..errors import Problem, Refused, Where
 from ..ports import Execution, LogEntry, Store, TaskExecution, Value
+from ..record import CALL_KINDS
 from . import exits
 from .inspection import database_options, echo_json, find_run, reading
 from .output import VALUE_WIDTH, json_text, print_values
@@ -38,7 +39,7 @@ def command(run: str, seq: int | None, report: str | None, url: str | None, as_j
     async def look(store: Store) -> int:
         row = await find_run(store, run)
         rows = await rows_at(store, row.run_id, seq)
-        execution = execution_of(rows, served=None)
+        execution = execution_of(rows, served=None, forks=await forks_of(store, row))
         if report is not None:
             text = await store.document(row.document) or b""
             entries = await _log(store, row.run_id, seq)
@@ -65,6 +66,9 @@ def _show(execution: Execution, seq: int | None) -> None:
     click.echo(
         f"  {execution.run_id}, " + (f"as of step {seq}" if seq else f"step {execution.seq}")
     )
+    _show_what_it_says(execution)
+    for line in links(execution):
+        click.echo(f"  {line}")
     children: dict[str, list[TaskExecution]] = {}
     for task in execution.tasks:
         children.setdefault(task.parent_run_id, []).append(task)
@@ -78,12 +82,35 @@ def _show(execution: Execution, seq: int | None) -> None:
     print_values("outputs", execution.outputs)
 
 
+def _show_what_it_says(execution: Execution) -> None:
+    if execution.parent_task_run_id:
+        click.echo(f"  a child: {execution.parent_task_run_id} waits for it")
+    for label, values in (("says", execution.reported), ("attribute", execution.attributes)):
+        for name, value in values.items():
+            click.echo(f"  {label} {name} = {one_line(json_text(value), VALUE_WIDTH)}")
+
+
+def links(execution: Execution) -> list[str]:
+    """Where the run comes from, and which runs come from it."""
+    origin = execution.origin
+    lines = []
+    if origin is not None:
+        begins = f", from {origin.task}" if origin.task else ""
+        lines.append(f"{origin.kind} of {origin.run_id} at step {origin.seq}{begins}")
+    for fork in execution.forks:
+        begins = f", from {fork.task}" if fork.task else ""
+        lines.append(f"{fork.kind} at step {fork.seq}{begins}: {fork.run_id}")
+    return lines
+
+
 def _show_tasks(children: Mapping[str, Sequence[TaskExecution]], parent: str, depth: int) -> None:
     for task in children.get(parent, ()):
         icon, colour = LOOKS[task.status]
         indent = "  " * depth
         notes = describe(task)
-        head = click.style(f"{indent}{icon} {task.task_name} {task.status}", fg=colour)
+        name = task.path if task.template_type in CALL_KINDS else task.task_name
+        kind = f" ({task.template_type})" if task.template_type in CALL_KINDS else ""
+        head = click.style(f"{indent}{icon} {name}{kind} {task.status}", fg=colour)
         click.echo(head + (f"  {notes}" if notes else ""))
         _show_values(indent, "in ", task.inputs)
         _show_values(indent, "out", task.outputs)

@@ -28,9 +28,11 @@ from .keyring import Reserved as Reserved
 from .payloads import THRESHOLD as THRESHOLD
 from .payloads import with_payloads as with_payloads
 from .sentences import full_path as full_path
+from .shortcuts import ForkShortcuts as ForkShortcuts
 from .sizes import LIMIT as LIMIT
 from .travel import log_entries as log_entries
 from .travel import rows_at as rows_at
 from .travel import steps as steps
 from .view import execution_of as execution_of
 from .view import moment as moment
+from .view import origin_of as origin_of
