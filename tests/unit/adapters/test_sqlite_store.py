@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from aether.adapters.store import MemoryStore, SqliteStore
 from aether.adapters.store.sqlite import database, parts, writer
 from aether.adapters.store.sqlite.checkpoints import LONG, Checkpoints
-from aether.adapters.store.sqlite.pace import ALONE, QUICK, Pace
+from aether.adapters.store.sqlite.pace import ALONE, MOST, QUICK, Pace
 from aether.app import Aether
 from aether.errors import NotFound, Refused
 from aether.ports import Commit, CommitOutcome, Committed, RunQuery, Store
@@ -201,22 +201,47 @@ def test_the_log_begins_again_while_the_writer_never_pauses(tmp_path: Path) -> N
 # Pace
 
 
-def test_a_commit_is_made_on_the_loop_only_after_many_that_came_alone() -> None:
+def quick_pace() -> Pace:
     pace = Pace()
-    pace.took(QUICK / 10)
-    assert [pace.may_run_inline(1) for _ in range(ALONE + 1)] == [False] * ALONE + [True]
-    assert not pace.may_run_inline(2)
-    assert not pace.may_run_inline(1)
+    pace.took(1, QUICK / 10)
+    return pace
+
+
+def test_while_other_runs_move_a_commit_is_made_on_the_loop_only_after_many_that_came_alone() -> (
+    None
+):
+    pace = quick_pace()
+    alone = [pace.may_run_inline(1, moving=9) for _ in range(ALONE + 1)]
+    assert alone == [False] * ALONE + [True]
+    assert not pace.may_run_inline(2, moving=9)
+    assert not pace.may_run_inline(1, moving=9)
+
+
+def test_commits_of_all_runs_that_move_are_made_on_the_loop_unless_they_are_many() -> None:
+    pace = quick_pace()
+    assert pace.may_run_inline(1, moving=0)
+    assert pace.may_run_inline(5, moving=5)
+    assert not pace.may_run_inline(5, moving=6)
+    assert pace.may_run_inline(MOST, moving=MOST)
+    assert not pace.may_run_inline(MOST + 1, moving=MOST + 1)
 
 
 def test_a_slow_disk_keeps_commits_off_the_loop_until_it_was_quick_for_a_while() -> None:
     pace = Pace()
-    pace.took(QUICK * 50)
+    assert not pace.may_run_inline(1, moving=1)
+    pace.took(1, QUICK * 50)
     for _ in range(ALONE + 1):
-        assert not pace.may_run_inline(1)
+        assert not pace.may_run_inline(1, moving=1)
     for _ in range(40):
-        pace.took(QUICK / 10)
-    assert pace.may_run_inline(1)
+        pace.took(1, QUICK / 10)
+    assert pace.may_run_inline(1, moving=1)
+
+
+def test_commits_that_come_together_may_take_longer() -> None:
+    for commits, seconds, is_quick in ((64, QUICK * 2, True), (64, QUICK * 4, False)):
+        pace = quick_pace()
+        pace.took(commits, seconds)
+        assert pace.may_run_inline(1, moving=1) is is_quick
 
 
 # The ladder
@@ -239,7 +264,7 @@ async def test_a_run_is_there_again_in_the_next_process(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     async with Aether("sqlite:///data/aether.db") as app:
-        run_id = (await app.run(document("echo"), timeout=10)).run_id
+        run_id = (await app.submit_and_wait(document("echo"), timeout=10)).run_id
     async with Aether(f"sqlite:///{tmp_path}/data/aether.db") as app:
         assert (await app.get(run_id)).status is Phase.SUCCEEDED
         assert len(await app.history(run_id)) >= 2

@@ -104,14 +104,18 @@ class Parts:
         return self._changes
 
     async def commit(self, batch: Sequence[Commit]) -> Sequence[CommitOutcome]:
-        changes = self.changes()
-        began = perf_counter()
-        if self._pace.may_run_inline(len(batch)) and not self._given:
+        changes, pace = self.changes(), self._pace
+
+        def timed() -> tuple[Sequence[CommitOutcome], float]:
+            began = perf_counter()
             outcomes = changes.commit(batch)
+            return outcomes, perf_counter() - began
+
+        if not self._given and pace.may_run_inline(len(batch), changes.writer.moving):
+            outcomes, seconds = timed()
         else:
-            outcomes = await self._give(lambda: changes.commit(batch))
-        if len(batch) == 1:
-            self._pace.took(perf_counter() - began)
+            outcomes, seconds = await self._give(timed)
+        pace.took(len(batch), seconds)
         return outcomes
 
     async def change(self, work: Callable[[Changes], T]) -> T:

@@ -78,6 +78,11 @@ class Writer:
         found = self._db.execute(_SQL[name], values).fetchall()
         return found[0] if found else None
 
+    @property
+    def moving(self) -> int:
+        """How many runs are open, as far as they are held in memory."""
+        return len(self._kept)
+
     def next_token(self) -> int:
         self._last_token += 1
         return self._last_token
