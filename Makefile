@@ -66,7 +66,7 @@ lock: ## write requirements/*.txt anew from pyproject.toml
 	$(VENV)-lock/bin/python -m pip --quiet install pip-tools
 	$(VENV)-lock/bin/pip-compile $(LOCK) --extra http --output-file requirements/run.txt \
 		pyproject.toml requirements/build.in
-	$(VENV)-lock/bin/pip-compile $(LOCK) --extra http --extra postgres --extra testing --extra dev --constraint requirements/run.txt \
+	$(VENV)-lock/bin/pip-compile $(LOCK) --extra encryption --extra http --extra postgres --extra testing --extra dev --constraint requirements/run.txt \
 		--output-file requirements/dev.txt pyproject.toml requirements/build.in
 
 clean: ## remove the environment and everything generated

@@ -66,6 +66,8 @@ def vacuum(
     try:
         if ages:
             cleaned.deleted = asyncio.run(_delete(place, ages, dry_run))
+        if not dry_run:
+            asyncio.run(_collect(place))
         if not dry_run and place.startswith("sqlite:"):
             from ..adapters.store.sqlite import database
 
@@ -105,6 +107,15 @@ async def _delete(place: str, ages: Mapping[Phase, timedelta], dry_run: bool) ->
                 gone[str(run.phase)] += await _forget(store, run.run_id)
                 advance(1)
     return dict(gone)
+
+
+async def _collect(place: str) -> None:
+    """Payloads that no run names any more. A file that is not there is not made for that."""
+    if place.startswith("sqlite:") and not sqlite_path(place).exists():
+        return
+    async with writable(place) as store:
+        while await store.collect():
+            pass
 
 
 async def _forget(store: Store, run_id: str) -> bool:
