@@ -7,7 +7,7 @@ all is well. Never: a store, or a process.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -202,8 +202,40 @@ def faults_of_repeated_effects(lines: Iterable[str], runs: Mapping[str, RunRows]
             yield f"delivery {delivery} of {name} was executed {count} times in epoch {epoch}"
 
 
-def faults_at_death(lines: Iterable[str], runs: Mapping[str, RunRows]) -> Iterator[str]:
-    """What one life has had acknowledged stands in the store at the moment when it is killed."""
+def unanswered(lives: Iterable[Iterable[str]]) -> set[tuple[str, str, str]]:
+    """What was asked by a life that died before the answer, as verb, run and token. Where engines send
+    each other letters it may be in the post still, and be done at any time."""
+    found: set[tuple[str, str, str]] = set()
+    for number, lines in enumerate(lives):
+        for line in lines:
+            word, *rest = line.split(" ")
+            if word == "asks":
+                found.add((rest[0], rest[1], f"life-{number}"))
+            elif word == "acked" and rest[0] in ("pause", "unpause"):
+                found.discard((rest[0], rest[1], f"life-{number}"))
+    return found
+
+
+def faults_of_pauses(
+    acks: Iterable[Sequence[str]],
+    pauses: Mapping[str, Sequence[str]],
+    open_questions: Collection[tuple[str, str, str]],
+) -> Iterator[str]:
+    """The log tells of each pause, except that nobody pauses what an earlier letter has just paused."""
+    for verb, run_id, *token in acks:
+        log = pauses.get(run_id, ())
+        if verb == "pause" and token[0] not in log:
+            if not any(("pause", run_id, other) in open_questions for other in log):
+                yield f"{run_id} was paused by {token[0]}, and its log does not say so"
+        elif verb == "unpause" and "" not in log:
+            yield f"{run_id} was unpaused, and its log does not say so"
+
+
+def faults_at_death(
+    lines: Iterable[str], runs: Mapping[str, RunRows], doubtful: Collection[str] = ()
+) -> Iterator[str]:
+    """What one life has had acknowledged stands in the store at the moment when it is killed. Whether a
+    run is paused is not judged where it is `doubtful`."""
     acks: list[list[str]] = []
     paused: dict[str, bool] = {}
     for line in lines:
@@ -221,6 +253,8 @@ def faults_at_death(lines: Iterable[str], runs: Mapping[str, RunRows]) -> Iterat
     yield from faults_of_acks(acks, runs)
     for run_id, wanted in paused.items():
         rows = runs.get(run_id)
+        if run_id in doubtful:
+            continue
         if rows is None or (rows.run.paused_at is not None) is not wanted:
             yield f"{run_id} was {'' if wanted else 'un'}paused, and the store does not say so"
 

@@ -26,10 +26,12 @@ from crash.checks import (
     faults_of_acks,
     faults_of_effects,
     faults_of_log,
+    faults_of_pauses,
     faults_of_repeated_effects,
     faults_of_rows,
     pauses_of,
     signature,
+    unanswered,
 )
 from crash.fault_points import POINTS, VARIABLE
 from crash.kinds import KINDS
@@ -240,7 +242,8 @@ class Matrix:
         finally:
             await store.close()
         runs = {rows.run.run_id: rows for rows in loaded if rows is not None}
-        for what in faults_at_death(lines, runs):
+        earlier = unanswered(life.lines for life in self._lives[:life])
+        for what in faults_at_death(lines, runs, {run_id for _, run_id, _ in earlier}):
             self._find(f"when life {life} ({self._lives[life].how}) was dead: {what}")
 
     def _look_at_run(self, rows: RunRows, reference: Reference) -> None:
@@ -288,11 +291,9 @@ class Matrix:
         acks = [*self._said("acked"), *(["ended", *words] for words in self._said("ended"))]
         for what in faults_of_acks(acks, runs):
             self._find(what)
-        for verb, run_id, *token in acks if self._is_logged else ():
-            if verb == "pause" and token[0] not in pauses.get(run_id, ()):
-                self._find(f"{run_id} was paused by {token[0]}, and its log does not say so")
-            if verb == "unpause" and "" not in pauses.get(run_id, ()):
-                self._find(f"{run_id} was unpaused, and its log does not say so")
+        if self._is_logged:
+            open_questions = unanswered(life.lines for life in self._lives)
+            self.verdict.findings += faults_of_pauses(acks, pauses, open_questions)
         effects = self._effects.read_text().splitlines()
         self.verdict.executions = len(effects)
         judged = faults_of_effects if self._tier == ACTION_LOG else faults_of_repeated_effects

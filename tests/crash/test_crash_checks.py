@@ -26,10 +26,12 @@ from crash.checks import (
     faults_of_acks,
     faults_of_effects,
     faults_of_log,
+    faults_of_pauses,
     faults_of_repeated_effects,
     faults_of_rows,
     pauses_of,
     signature,
+    unanswered,
 )
 from crash.disks import fill, small_disk_of
 from crash.fault_points import Fuse, Fused
@@ -161,6 +163,26 @@ def test_what_a_dead_process_had_acknowledged_is_looked_for_at_once(
 def test_an_acknowledgement_without_its_change_is_found(ack: tuple[str, ...], found: str) -> None:
     faults = list(faults_of_acks([ack], {"r": an_ended_run()[0]}))
     assert [fault[: len(found)] for fault in faults] == ([found] if found else [])
+
+
+def test_a_pause_that_was_acknowledged_is_in_the_log_unless_a_letter_came_first() -> None:
+    lives = [
+        ["asks pause r", "acked pause r life-0", "asks unpause r", "acked unpause r"],
+        ["asks pause r"],
+        ["asks pause r", "acked pause r life-2"],
+    ]
+    asked = unanswered(lives)
+    assert asked == {("pause", "r", "life-1")}
+    ack = ["pause", "r", "life-2"]
+    assert list(faults_of_pauses([ack], {"r": ["life-2"]}, asked)) == []
+    assert list(faults_of_pauses([ack], {"r": ["life-0", "", "life-1"]}, asked)) == []
+    lost = ["r was paused by life-2, and its log does not say so"]
+    assert list(faults_of_pauses([ack], {"r": ["life-0", ""]}, asked)) == lost
+    assert list(faults_of_pauses([["unpause", "r"]], {"r": ["life-0"]}, asked)) == [
+        "r was unpaused, and its log does not say so"
+    ]
+    paused = ["asks pause r", "acked pause r life-2"]
+    assert list(faults_at_death(paused, {"r": an_ended_run()[0]}, {"r"})) == []
 
 
 def test_pauses_are_read_from_the_log() -> None:
