@@ -47,7 +47,7 @@ def _family(rows: RunRows) -> Iterator[str]:
         parent = rows.tasks.get(task.parent)
         if parent is None:
             yield f"task run {task.ordinal} has no parent {task.parent}"
-        elif parent.phase.is_terminal:
+        elif parent.phase.is_terminal and task.kind != "continue":
             yield f"task run {task.ordinal} is {task.phase} below {task.parent}, which is over"
 
 
@@ -61,6 +61,10 @@ def _closed(rows: RunRows) -> Iterator[str]:
 
 def _waiting(rows: RunRows, now: Instant, parallelism: int, grace: int) -> Iterator[str]:
     run = rows.run
+    root = rows.tasks.get(0)
+    if root is not None and root.kind == "workflow":
+        yield from _function(rows)
+        return
     leaves = [t for t in rows.tasks.values() if t.kind == "task" and not t.phase.is_terminal]
     active = sum(leaf.phase in _AT_WORK for leaf in leaves)
     if parallelism and active > parallelism:
@@ -74,6 +78,22 @@ def _waiting(rows: RunRows, now: Instant, parallelism: int, grace: int) -> Itera
         return
     if now - _last_change(rows) > grace:
         yield "nothing of it is under way, and nothing will wake it"
+
+
+def _function(rows: RunRows) -> Iterator[str]:
+    """A function that is parked waits for what is open, or for a signal or update: both wake it."""
+    run = rows.run
+    if run.paused_at is not None:
+        return
+    for task in rows.tasks.values():
+        held = task.phase is Phase.CREATED and task.retry_at is None
+        if held and task.kind in ("workflow", "activity", "child"):
+            yield f"task run {task.ordinal} is held back, though nothing holds it"
+    root = rows.tasks[0]
+    if root.phase.is_terminal and not any(
+        task.kind == "continue" and not task.phase.is_terminal for task in rows.tasks.values()
+    ):
+        yield "its function is over, and it is not"
 
 
 def _retries(rows: RunRows) -> bool:
@@ -116,5 +136,7 @@ def _alarms(rows: RunRows) -> Iterator[tuple[Instant, str]]:
 def _alarms_of(task: TaskRow) -> Iterator[tuple[Instant, str]]:
     if task.deadline_at is not None:
         yield task.deadline_at, f"task run {task.ordinal}"
-    if task.retry_at is not None:
+    if task.retry_at is not None and task.kind != "step":  # its function waits to try it again
         yield task.retry_at, f"the retry of task run {task.ordinal}"
+    if task.beat_by is not None:
+        yield task.beat_by, f"the heartbeat of task run {task.ordinal}"

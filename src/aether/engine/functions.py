@@ -16,6 +16,7 @@ from ..plan import (
     FunctionState,
     RunSubmitted,
     SignalReceived,
+    TimePassed,
     UpdateRequested,
     continued_as,
     decode_child,
@@ -109,6 +110,9 @@ class Functions:
     async def _attach(self, start: FunctionStart, exists: Refused) -> None:
         """What an id that is taken means. Raises Refused `run-exists` or `id-conflict`."""
         run = await self._store.run(start.run_id)
+        if run is None:  # it is about to be created, by somebody who was faster
+            await self._runs.request(start.run_id, TimePassed(self._clock.now()))
+            run = await self._store.run(start.run_id)
         if run is None:
             raise exists
         if run.name != start.name or not await self._is_function(run):

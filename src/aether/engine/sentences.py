@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from ..ports import LogEntry, Step
 from ..record import (
+    CALL_KINDS,
     Change,
     Cut,
     HookPatch,
@@ -25,11 +26,13 @@ from ..record import (
     TaskPatch,
     TaskRow,
     apply,
+    call_name,
     decode_raw_values,
     patch_fields,
 )
 from .view import moment
 
+_FROM_OUTSIDE = ("signal", "update", "cancel")
 _PLACES = {RunRow: 0, Cut: 0, TaskPatch: 1, TaskRow: 2, HookRow: 3, HookPatch: 4, RunPatch: 5}
 """A decision reads best as it was come to: what happened, what that began, what it means for the run."""
 
@@ -55,6 +58,8 @@ def step_of(
 
 def full_path(rows: RunRows, row: TaskRow) -> str:
     """From the entrypoint down to the task run. A row's scope names its parent alone."""
+    if row.kind in CALL_KINDS:
+        return call_name(row.scope, row.task_name)
     path = row.scope + row.task_name
     while row.parent is not None:
         row = rows.tasks[row.parent]
@@ -104,6 +109,10 @@ def _run(row: RunRow, patch: RunPatch) -> str:
         said.append(f"taken over by another engine (epoch {patch.epoch})")
     if names := _names(patch.outputs):
         said.append(f"outputs {names}")
+    if patch.status is not UNSET:
+        said.append("says something new of itself")
+    if isinstance(patch.attributes, dict):
+        said.append(f"attributes {', '.join(patch.attributes)}")
     if patch.warnings is not UNSET:
         said += patch.warnings[len(row.warnings) :]
     if patch.phase is UNSET and patch.message is not UNSET and patch.message:
@@ -112,9 +121,21 @@ def _run(row: RunRow, patch: RunPatch) -> str:
 
 
 def _new_task(row: TaskRow) -> str:
-    what = f"a {row.kind}" if row.kind != "task" else f"executor {row.executor}"
+    what = f"{_article(row.kind)} {row.kind}" if row.kind != "task" else f"executor {row.executor}"
+    if row.kind == "activity":
+        what += f" of {row.executor}"
+    if row.kind == "child":
+        what += f", run {row.worker}"
+    if row.kind in _FROM_OUTSIDE:
+        return f"{row.kind} received"
+    if row.kind in CALL_KINDS and row.phase.is_terminal:
+        return f"{row.kind} {row.phase}{_because(row.message)}"
     phase = "" if row.phase is Phase.CREATED else f", {row.phase}"
     return f"created ({what}){phase}{_because(row.message)}"
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"
 
 
 def _task(row: TaskRow, patch: TaskPatch) -> str:

@@ -8,16 +8,19 @@ from functools import lru_cache
 
 from ..ports import Execution, Fork, HookExecution, Metrics, Omitted, TaskExecution, Value
 from ..record import (
+    CALL_KINDS,
     HookRow,
     Instant,
     Phase,
     RunRow,
     RunRows,
     TaskRow,
+    decode_json,
     decode_values,
     hook_run_id,
     task_run_id,
 )
+from .function_view import PARKED, why_waiting
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REASONS = 20
@@ -49,11 +52,18 @@ def execution_of(
         reasons[_REASONS:] = [f"and {more} more"]
     if run.paused_at is not None:
         reasons.insert(0, _paused(run))
+    is_function = bool(tasks) and tasks[0].template_type == "workflow"
+    if is_function and not reasons and tasks[0].status is Phase.SUSPENDED:
+        reasons = [PARKED]
     if not reasons and not run.phase.is_terminal:
         reasons = ["the engine is about to create its next tasks"]
     return Execution(
         run_id=run.run_id,
         name=run.name,
+        kind="function" if is_function else "document",
+        reported=decode_json(run.status) if run.status else {},
+        attributes=dict(run.attributes or {}),
+        parent_task_run_id=run.parent,
         namespace=run.namespace,
         cron_id=run.cron_id,
         origin=origin_of(run),
@@ -119,6 +129,8 @@ def _why_waiting(
     run: RunRow, row: TaskRow, served: Collection[str] | None, parallelism: int
 ) -> str:
     """The one true reason, for a task run that is neither over nor a container."""
+    if row.kind == "workflow" or row.kind in CALL_KINDS:
+        return why_waiting(run, row, served)
     if row.phase.is_terminal or row.kind != "task":
         return ""
     match row.phase:

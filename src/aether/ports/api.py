@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..errors import Problem
-from ..record import Phase
+from ..record import CALL_KINDS, Phase, call_name
 
 
 class Metrics(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -61,6 +61,8 @@ class TaskExecution(msgspec.Struct, kw_only=True, rename="camel"):
 
     @property
     def path(self) -> str:
+        if self.template_type in CALL_KINDS:
+            return call_name(self.scope, self.task_name)
         return self.scope + self.task_name
 
     @property
@@ -113,7 +115,11 @@ class Execution(msgspec.Struct, kw_only=True, rename="camel"):
     cron_id: str = ""
     origin: Fork | None = None  # the run that this one goes on from
     forks: list[Fork] = []  # those that go on from this one, as far as they were asked for
+    kind: str = "document"  # or "function"
+    parent_task_run_id: str = ""  # the child, in another run, that waits for this run
     status: Phase
+    reported: dict[str, Any] = {}  # what a function says of itself
+    attributes: dict[str, str] = {}
     message: str = ""
     outputs: list[Value] = []
     metrics: Metrics = Metrics()

@@ -31,6 +31,7 @@ from .changes import encode_changes as encode_changes
 from .changes import patch_hook as patch_hook
 from .changes import patch_run as patch_run
 from .changes import patch_task as patch_task
+from .facts import CALL_KINDS as CALL_KINDS
 from .facts import ActivityOptions as ActivityOptions
 from .facts import ActivityScheduled as ActivityScheduled
 from .facts import ChildOptions as ChildOptions
@@ -38,6 +39,7 @@ from .facts import ChildStarted as ChildStarted
 from .facts import Completed as Completed
 from .facts import Continued as Continued
 from .facts import Dropped as Dropped
+from .facts import call_name as call_name
 from .facts import Fact as Fact
 from .facts import Failed as Failed
 from .facts import Noted as Noted

@@ -21,6 +21,22 @@ class Path(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return f"{self.branch}#{self.occurrence}"
 
 
+CALL_KINDS = frozenset(
+    {"step", "timer", "wait", "activity", "child", "note", "signal", "update", "cancel", "continue"}
+)
+"""The kinds of rows below a function."""
+
+
+def call_name(scope: str, name: str) -> str:
+    """How a row below a function is called for people: `ship`, `ship (2)`, `0.1/ship`."""
+    if scope.startswith("!"):
+        return name  # it came from outside
+    branch, _, occurrence = scope.rpartition("#")
+    number = int(occurrence) + 1 if occurrence.isascii() and occurrence.isdigit() else 1
+    path = f"{branch}/{name}" if branch else name
+    return f"{path} ({number})" if number > 1 else path
+
+
 class StepDone(msgspec.Struct, kw_only=True, tag="step", omit_defaults=True, gc=False):
     """A step came to its end here. `error_type` "" means it succeeded; `retry_at` that it is to run again."""
 

@@ -14,6 +14,7 @@ import msgspec
 
 from ...ports import Execution, LogEntry, TaskExecution, Value
 from ...record import (
+    CALL_KINDS,
     HookPatch,
     HookRow,
     NamedValue,
@@ -77,6 +78,9 @@ def _run(execution: Execution, origin: datetime) -> dict[str, Any]:
         "warnings": execution.warnings,
         "waitingFor": execution.waiting_for,
         "progress": execution.progress,
+        "kind": execution.kind,
+        "reported": execution.reported,
+        "attributes": execution.attributes,
     }
 
 
@@ -86,8 +90,8 @@ def _task(
     return {
         "id": task.task_run_id,
         "parent": index.get(task.parent_run_id, -1),
-        "name": task.task_name,
-        "scope": task.scope,
+        "name": task.path if task.template_type in CALL_KINDS else task.task_name,
+        "scope": "" if task.template_type in CALL_KINDS else task.scope,
         "template": task.template_name,
         "type": task.template_type,
         "executor": task.executor_type,
