@@ -104,6 +104,14 @@ async def writable(url: str | None) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
+async def posting(url: str | None) -> AsyncIterator[Store]:
+    """The store, for commands that leave a call for an engine. Raises CannotOpen."""
+    beside = not is_postgres(database_url(url))  # one engine alone has a SQLite file
+    async with _opened(url, read_only=beside) as store:
+        yield store
+
+
+@asynccontextmanager
 async def _opened(url: str | None, *, read_only: bool, **how: bool) -> AsyncIterator[Store]:
     try:
         keyring = keyring_of(os.environ.get(ENCRYPTION, ""), EnvSecrets())

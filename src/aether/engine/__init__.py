@@ -14,6 +14,7 @@ from .copying import Copied as Copied
 from .copying import copy_store as copy_store
 from .copying import verify_copy as verify_copy
 from .auditor import audit as audit
+from .callers import ask as ask
 from .engine import Engine as Engine
 from .documents import Submittable as Submittable
 from .comparison import compare as compare

@@ -1,0 +1,26 @@
+"""`aether cancel RUN`: asks the engine that has the run."""
+
+from __future__ import annotations
+
+import click
+
+from ..plan import Event, RunCancelled
+from ..ports import Clock, Store
+from ..record import RunRow
+from .calls import by, call_options, carry_out
+
+
+@click.command(short_help="End a run that is under way.")
+@click.argument("run")
+@call_options
+def command(run: str, timeout: float, url: str | None, as_json: bool) -> int:
+    """End RUN as Cancelled. The engine that has it carries this out, on any node.
+
+    RUN is the id of a run, the beginning of one, or `last`. Without an engine that runs, the call
+    waits for one.
+    """
+
+    async def make(store: Store, row: RunRow, clock: Clock) -> Event:
+        return RunCancelled(clock.now(), by())
+
+    return carry_out(run, "is cancelled", make, url=url, timeout=timeout, as_json=as_json)

@@ -1,0 +1,26 @@
+"""`aether unpause RUN`: asks the engine that has the run."""
+
+from __future__ import annotations
+
+import click
+
+from ..plan import Event, RunUnpaused
+from ..ports import Clock, Store
+from ..record import RunRow
+from .calls import call_options, carry_out
+
+
+@click.command(short_help="Go on with a paused run.")
+@click.argument("run")
+@call_options
+def command(run: str, timeout: float, url: str | None, as_json: bool) -> int:
+    """Go on with RUN. Its deadlines move by the length of the pause.
+
+    RUN is the id of a run, the beginning of one, or `last`. Without an engine that runs, the call
+    waits for one.
+    """
+
+    async def make(store: Store, row: RunRow, clock: Clock) -> Event:
+        return RunUnpaused(clock.now())
+
+    return carry_out(run, "goes on", make, url=url, timeout=timeout, as_json=as_json)
