@@ -5,11 +5,15 @@ In: new runs, deleted runs. Out: rows of `fork`, and the log entries that nobody
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import apsw
 
+from ....ports import Commit
 from ....record import RunRow
+from ...store_rules import fork_refusal
+from .rows import Kept
 from .sql import statements
 
 _SQL = statements("forks")
@@ -18,8 +22,22 @@ _SQL = statements("forks")
 class ForkWriter:
     """On the writer's connection, inside its transactions."""
 
-    def __init__(self, db: apsw.Connection) -> None:
+    def __init__(self, db: apsw.Connection, keeps_log: bool) -> None:
         self._db = db
+        self._keeps_log = keeps_log
+
+    def shared(
+        self, commit: Commit, *finders: Callable[[str], Kept | None]
+    ) -> tuple[int | None, str]:
+        """The number of the run whose log a new one is to share, if it is, and why it cannot."""
+        if not commit.shares or not self._keeps_log:
+            return None, ""
+        named = commit.run.origin if isinstance(commit.run, RunRow) else None
+        found = (kept for find in finders if named is not None and (kept := find(named.run_id)))
+        origin = next(found, None)
+        if origin is None:
+            return None, fork_refusal(commit, None)
+        return origin.number, fork_refusal(commit, origin.row)
 
     def add(self, number: int, row: RunRow, shared: int | None) -> None:
         """`shared` is the number of the run whose log it shares."""

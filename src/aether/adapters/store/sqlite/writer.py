@@ -39,7 +39,7 @@ from ....record import (
     patch_task,
 )
 from ...listings import label_terms
-from ...store_rules import fork_refusal, refusal
+from ...store_rules import refusal
 from .faults import commit_failure, translated
 from .forks import ForkWriter
 from .payloads import PayloadWriter
@@ -69,7 +69,7 @@ class Writer:
         self._kept: dict[str, Kept] = {}
         self._documents = _Documents(db)
         self.payloads = PayloadWriter(db)
-        self._forks = ForkWriter(db)
+        self._forks = ForkWriter(db, keeps_log)
         self._written = 0
         self._clear()
 
@@ -151,10 +151,10 @@ class Writer:
         if commit.consumed and not (kept and self._all_wait(kept, commit.consumed)):
             return _CONFLICT
         if kept is None:
-            shared = self._origin_of(commit) if commit.shares and self._keeps_log else None
-            if reason := refusal(commit, (), (), self._documents) or (shared and shared[1]):
+            shared, reason = self._forks.shared(commit, self._kept.get, self._find)
+            if reason := refusal(commit, (), (), self._documents) or reason:
                 return Refusal(reason)
-            kept = self._create(commit, shared[0] if shared else None)
+            kept = self._create(commit, shared)
         else:
             if reason := refusal(commit, kept.tasks, kept.hooks, ()):
                 return Refusal(reason)
@@ -233,12 +233,6 @@ class Writer:
     def _find_hook(self, run: int, number: int) -> HookRow | None:
         found = self._ask("find_hook", (run, number))
         return None if found is None else decode_hook(found[0])
-
-    def _origin_of(self, commit: Commit) -> tuple[int, str]:
-        """The number of the run whose log a new one is to share, and why it cannot."""
-        named = commit.run.origin if isinstance(commit.run, RunRow) else None
-        kept = self._kept.get(named.run_id) or self._find(named.run_id) if named else None
-        return kept.number if kept else 0, fork_refusal(commit, kept.row if kept else None)
 
     def _create(self, commit: Commit, shared: int | None) -> Kept:
         if not isinstance(commit.run, RunRow):
