@@ -23,7 +23,8 @@ def migrations() -> Traversable:
 
 def schema() -> str:
     """The whole schema, for reading."""
-    return (_room() / "schema.sql").read_text("utf-8")
+    parts = ("schema.sql", "schema_shared.sql")
+    return "\n".join((_room() / part).read_text("utf-8") for part in parts)
 
 
 @cache
