@@ -10,7 +10,7 @@ Calls that carry no payload go straight to the store beneath.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from msgspec.structs import replace
@@ -50,7 +50,8 @@ _SLOW = 262_144
 """Bytes above which values are compressed and sealed in a thread."""
 
 _KNOWN = 4096  # payloads remembered as brought by their run already
-_FETCHED = 64  # payloads read in one call
+_FETCHED = 64  # payloads read in one call, or fewer
+_FETCHED_BYTES = 32 << 20
 
 T = TypeVar("T")
 
@@ -169,9 +170,8 @@ class PayloadStore:
         opened = await self._away(lambda: unpacking.opened(cells, context), size)
         references = unpacking.references(opened.values())
         kept: dict[bytes, bytes] = {}
-        digests = list(references)
-        for start in range(0, len(digests), _FETCHED):
-            found = await self._store.payloads(digests[start : start + _FETCHED])
+        for digests in _portions(references):
+            found = await self._store.payloads(digests)
             if self._keyring is not None:
                 await self._keyring.fetch(unpacking.keys_of(found.values()))
             kept.update(
@@ -288,6 +288,20 @@ class PayloadStore:
         found = await self._store.answers(run_id, keys)
         values = await self._values([each for each in found if each is not None and is_cell(each)])
         return [None if each is None else values.get(each, each) for each in found]
+
+
+def _portions(sizes: Mapping[bytes, int]) -> Iterator[list[bytes]]:
+    """Digests in lists that a store can answer at once."""
+    portion: list[bytes] = []
+    total = 0
+    for digest, size in sizes.items():
+        if portion and (len(portion) >= _FETCHED or total + size > _FETCHED_BYTES):
+            yield portion
+            portion, total = [], 0
+        portion.append(digest)
+        total += size
+    if portion:
+        yield portion
 
 
 def _drop_cells(rows: Sequence[RunRow]) -> None:

@@ -219,6 +219,11 @@ class Runs:
             self._strange(task_run_id)
             return
         run_id, number, _ = parsed
+        if fault := self._sizes.result(details, None):
+            what = f"a heartbeat of task run '{task_run_id}' told too much: {fault}"
+            then = "the task lives on, what it told is dropped"
+            self._faults.report("take in a heartbeat", what, run_id=run_id, then=then, warning=True)
+            details = None
         now = self._clock.now()
         self.add(
             run_id, TaskHeartbeat(number, fence.epoch, fence.delivery, now, details), lazy=True

@@ -295,3 +295,16 @@ async def test_a_patch_of_a_sealed_row_is_sealed() -> None:
     await committed(store, changing("r", token, RunPatch(outputs=SMALL)))
     assert is_ciphered((await loaded(beneath, "r")).run.outputs or b"")
     assert (await loaded(store, "r")).run.outputs == SMALL
+
+
+async def test_many_large_payloads_are_read_a_few_at_a_time() -> None:
+    beneath = Counting()
+    store = await opened(beneath)
+    tasks = [
+        a_task(n, outputs=encode_values([NamedValue("table", "", f"{n}" + TABLE)]))
+        for n in range(70)
+    ]
+    await committed(store, creating(a_run("r"), tasks=tasks))
+    seen = await loaded(store, "r")
+    assert seen.tasks[69].outputs == tasks[69].outputs
+    assert beneath.asked == 2
