@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .store_contract import StoreContract as StoreContract
     from .timeouts_contract import TimeoutWatcherContract as TimeoutWatcherContract
     from .variables_contract import VarsSourceContract as VarsSourceContract
+    from .journal_contract import JournalContract as JournalContract
     from .workers_contract import WorkerRegistryContract as WorkerRegistryContract
     from .suites import accepts as accepts
     from .suites import failures as failures
@@ -56,6 +57,7 @@ _FILES = {
     "StoreContract": "store_contract",
     "TimeoutWatcherContract": "timeouts_contract",
     "VarsSourceContract": "variables_contract",
+    "JournalContract": "journal_contract",
     "WorkerRegistryContract": "workers_contract",
     "accepts": "suites",
     "failures": "suites",
