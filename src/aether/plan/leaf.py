@@ -21,7 +21,6 @@ from .state import RETRY, Node
 from .turn import Turn
 
 MAX_LOSSES = 10
-WORKER_LOST = "worker-lost"  # an error type, for `nonRetryable`
 _AT_WORK = (Phase.READY, Phase.RUNNING)
 
 
@@ -169,11 +168,11 @@ def deliver_again(turn: Turn, node: Node) -> None:
     if row.phase is Phase.RUNNING:
         turn.set_task(node, losses=row.losses + 1)
         if node.spec.fails_when_lost:
-            message = f"{WORKER_LOST}: the worker that ran this attempt is gone"
-            finish_attempt(turn, node, 3, message, None, error_type=WORKER_LOST)
+            message = "worker-lost: the worker that ran this attempt is gone"
+            finish_attempt(turn, node, 3, message, None, error_type="worker-lost")
             return
     if row.losses >= MAX_LOSSES:
-        message = f"{WORKER_LOST}: {MAX_LOSSES} workers were lost while they ran this task"
+        message = f"worker-lost: {MAX_LOSSES} workers were lost while they ran this task"
         turn.end(node, Phase.ERROR, message, code=3)
         fire_task_end(turn, node)
         return
