@@ -226,6 +226,10 @@ class Snapshots:
             return
         write.give_back()
         if isinstance(outcome, Conflict):
+            if await self._only_the_letter_is_gone(write):
+                if held.unsaved:
+                    self.changed(held)
+                return
             if self.held.get(held.run_id) is held:
                 what = "somebody else changed this run in the store"
                 then = "what came after its last snapshot is dropped"
@@ -233,6 +237,17 @@ class Snapshots:
             await self.release(held)
         elif write.commit is None:
             self._refuse(held, outcome.reason)
+
+    async def _only_the_letter_is_gone(self, write: Write) -> bool:
+        """Whether the disk has the run as it was: then what the decision was made of has been dealt with
+        already, and what memory holds is no older than before."""
+        if write.commit is None or not write.commit.consumed:
+            return False
+        try:
+            [token] = await self._durable.tokens([write.held.run_id])
+        except StoreUnavailable:
+            return True  # its next snapshot finds out
+        return token == write.held.saved
 
     def _refuse(self, held: Held, reason: str) -> None:
         held.refused = f"a snapshot of run '{held.run_id}' was refused: {reason}"
