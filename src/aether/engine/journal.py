@@ -79,6 +79,8 @@ class RunJournal:
             found = await waiter.future
         finally:
             waiters.remove(waiter)
+            if waiter.future.done() and not waiter.future.cancelled():
+                waiter.future.exception()  # heard, also by a caller that was cancelled just then
             if not waiters:
                 self._waiters.pop(run_id, None)
         if found is None:
