@@ -53,9 +53,9 @@ def branches(query: RunQuery) -> list[Branch]:
         terms = min(label_terms(query.labels))
         return [Branch("run_label", ("label = {}", "value = {}"), terms)]
     if query.phases and set(query.phases) <= _UNSUCCESSFUL:
-        part = "phase IN ('Failed', 'Error', 'Timeout', 'Cancelled')"
         phases = sorted({phase.value for phase in query.phases})
-        return [Branch("run_unsuccessful", (part, "phase = {}"), (each,)) for each in phases]
+        conditions = ("failed IS NOT NULL", "failed = {}")
+        return [Branch("run_unsuccessful", conditions, (each,)) for each in phases]
     if query.name:
         return [Branch("run_by_name", ("name = {}",), (query.name,))]
     return [Branch("run_by_creation")]

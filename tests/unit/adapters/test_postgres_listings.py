@@ -72,3 +72,25 @@ async def test_a_page_of_runs_is_found_by_an_index(
                 assert "Sort" not in plan, "the index gives the order too"
     finally:
         await connection.close()
+
+
+async def test_no_index_speaks_of_what_ordinary_decisions_change(
+    postgres_server: PostgresServer, postgres_schema: str
+) -> None:
+    """A row that is rewritten then leaves the indexes as they are."""
+    store = PostgresStore(postgres_server.dsn, schema=postgres_schema)
+    await store.open()
+    await store.close()
+    connection = await asyncpg.connect(postgres_server.dsn)
+    try:
+        indexed = await connection.fetch(
+            "SELECT DISTINCT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid"
+            " WHERE indrelid = ($1 || '.run')::regclass AND attnum > 0"
+            " AND (attnum = ANY (indkey) OR pg_get_expr(indpred, indrelid) ~ ('\\m' || attname || '\\M'))",
+            postgres_schema,
+        )
+    finally:
+        await connection.close()
+    names = {row["attname"] for row in indexed}
+    assert {"run_id", "failed", "open"} <= names
+    assert not names & {"phase", "due_at", "token", "body", "changes"}

@@ -22,7 +22,9 @@ CREATE UNIQUE INDEX document_by_number ON document (number);
 
 -- What is asked for stands in columns. `body` is the row as it was created, `changes` one patch that
 -- holds all changes since: what is large and never changes is written once. `open` is true while
--- somebody must look. The free space lets a decision rewrite its row without touching an index.
+-- somebody must look. The free space lets a decision rewrite its row without touching an index, as long
+-- as nothing changes that an index speaks of: hence `failed`, which is the phase of a run that ended
+-- without success.
 CREATE TABLE run (
     number bigint NOT NULL,
     run_id text COLLATE "C" NOT NULL,
@@ -37,16 +39,18 @@ CREATE TABLE run (
     token bigint NOT NULL,
     body bytea NOT NULL,
     changes bytea NOT NULL,
-    owner bigint NOT NULL -- the session whose engine looks
-) WITH (fillfactor = 70);
+    owner bigint NOT NULL, -- the session whose engine looks
+    failed text COLLATE "C" GENERATED ALWAYS AS (
+        CASE WHEN phase IN ('Failed', 'Error', 'Timeout', 'Cancelled') THEN phase END
+    ) STORED
+) WITH (fillfactor = 50);
 CREATE UNIQUE INDEX run_by_id ON run (run_id);
 CREATE INDEX run_by_creation ON run (created_at, run_id);
 CREATE INDEX run_by_document ON run (document);
 CREATE INDEX run_by_cron ON run (cron_id, created_at, run_id) WHERE cron_id <> '';
 CREATE INDEX run_by_name ON run (name, created_at, run_id);
 CREATE INDEX run_open ON run (owner, run_id) WHERE open;
-CREATE INDEX run_unsuccessful ON run (phase, created_at, run_id)
-    WHERE phase IN ('Failed', 'Error', 'Timeout', 'Cancelled');
+CREATE INDEX run_unsuccessful ON run (failed, created_at, run_id) WHERE failed IS NOT NULL;
 
 -- The labels and attributes of runs: what is asked for by label is found in the order of listings.
 CREATE TABLE run_label (
@@ -65,7 +69,7 @@ CREATE TABLE task (
     body bytea NOT NULL,
     changes bytea NOT NULL,
     PRIMARY KEY (run, ordinal)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 60);
 
 CREATE TABLE hook (
     run bigint NOT NULL,
@@ -74,7 +78,7 @@ CREATE TABLE hook (
     body bytea NOT NULL,
     changes bytea NOT NULL,
     PRIMARY KEY (run, number)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 60);
 
 CREATE TABLE log (
     run bigint NOT NULL,

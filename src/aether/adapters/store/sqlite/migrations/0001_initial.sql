@@ -5,7 +5,7 @@ CREATE TABLE opening (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT N
 INSERT INTO opening VALUES (1, 0);
 
 -- What is asked for stands in columns; `body` is the whole row. `open` is 1 while somebody must look,
--- `owner` the session whose engine does.
+-- `owner` the session whose engine does, `failed` the phase of a run that ended without success.
 CREATE TABLE run (
     number INTEGER PRIMARY KEY,
     run_id TEXT NOT NULL,
@@ -20,14 +20,16 @@ CREATE TABLE run (
     due_at INTEGER,
     token INTEGER NOT NULL,
     large INTEGER NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    failed TEXT GENERATED ALWAYS AS (
+        CASE WHEN phase IN ('Failed', 'Error', 'Timeout', 'Cancelled') THEN phase END
+    ) VIRTUAL
 ) STRICT;
 CREATE UNIQUE INDEX run_by_id ON run (run_id);
 CREATE INDEX run_by_creation ON run (created_at, run_id);
 CREATE INDEX run_by_cron ON run (cron_id, created_at, run_id) WHERE cron_id <> '';
 CREATE INDEX run_open ON run (owner, run_id) WHERE open = 1;
-CREATE INDEX run_unsuccessful ON run (phase, created_at, run_id)
-    WHERE phase IN ('Failed', 'Error', 'Timeout', 'Cancelled');
+CREATE INDEX run_unsuccessful ON run (failed, created_at, run_id) WHERE failed IS NOT NULL;
 
 -- The labels and attributes of runs: what is asked for by label is found in the order of listings.
 CREATE TABLE run_label (
