@@ -8,9 +8,10 @@ there, and tells its end if it is over.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from ..errors import Problem, ProblemError, StoreError
 from ..plan import (
@@ -53,6 +54,9 @@ class Starter(Protocol):
 
     async def cancel(self, run_id: str, by: str = ...) -> None: ...
 
+    async def elsewhere(self, run: RunRow) -> None:
+        """Returns at once if this engine decides for the run, else when it is over."""
+
 
 class Children:
     """Does nothing before `connect`."""
@@ -60,6 +64,9 @@ class Children:
     def __init__(self) -> None:
         self._starter: Starter | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}  # the last thing under way, by child
+        self._watching: set[asyncio.Task[None]] = (
+            set()
+        )  # runs of other engines, until they are over
 
     def connect(
         self, starter: Starter, clock: Clock, faults: Faults, tell: Callable[[str, Event], None]
@@ -70,7 +77,7 @@ class Children:
         self._tell = tell
 
     async def stop(self) -> None:
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *self._watching]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -84,14 +91,14 @@ class Children:
             return  # it was given up in the same decision
         run = state.run
         child = node.row.worker
-        self._do(child, self._start(run, node.row))
+        self._do(child, partial(self._start, run, node.row))
 
     def cancel(self, run_id: str, reason: str) -> None:
-        self._do(run_id, self._cancel(run_id, reason))
+        self._do(run_id, partial(self._cancel, run_id, reason))
 
     def check(self, child: RunRow) -> None:
         """Taken over: is it still wanted? Its parent may have ended just before an engine did."""
-        self._do(child.run_id, self._check(child))
+        self._do(child.run_id, partial(self._check, child))
 
     # Told by the runs
 
@@ -107,7 +114,7 @@ class Children:
 
     # One after the other for each child
 
-    def _do(self, run_id: str, work: Awaitable[None]) -> None:
+    def _do(self, run_id: str, work: Callable[[], Awaitable[None]]) -> None:
         before = self._tasks.get(run_id)
         task = asyncio.create_task(self._after(before, work), name=f"aether: child {run_id}")
         self._tasks[run_id] = task
@@ -118,10 +125,12 @@ class Children:
 
         task.add_done_callback(over)
 
-    async def _after(self, before: asyncio.Task[None] | None, work: Awaitable[None]) -> None:
+    async def _after(
+        self, before: asyncio.Task[None] | None, work: Callable[[], Awaitable[None]]
+    ) -> None:
         if before is not None:
             await asyncio.wait([before])
-        await work
+        await work()
 
     async def _start(self, parent: RunRow, row: TaskRow) -> None:
         goes_on = row.kind == "continue"
@@ -130,7 +139,7 @@ class Children:
 
         async def begin() -> None:
             try:
-                await self._the_starter().begin_child(parent, row, told)
+                await self._starter_of().begin_child(parent, row, told)
             except ProblemError as error:
                 if error.code != "run-exists":
                     raise
@@ -149,7 +158,7 @@ class Children:
         self, parent_id: str, ordinal: int, child: str, told: str, goes_on: bool
     ) -> bool:
         """Look at the run that is there. If it is over its end is told at once."""
-        starter = self._the_starter()
+        starter = self._starter_of()
         run = await starter.run(child)
         if run is None or run.parent != told:
             what = f"there is a run '{child}' that is not a child of this one"
@@ -161,7 +170,23 @@ class Children:
             run = next_run
         if not goes_on and run.phase.is_terminal:
             self._tell(parent_id, self._end_of(ordinal, run))
+        elif not goes_on:
+            self._watch(self._tell_when_over(parent_id, ordinal, run))
         return True
+
+    def _watch(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="aether: a run of another engine")
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
+
+    async def _tell_when_over(self, parent_id: str, ordinal: int, run: RunRow) -> None:
+        """An engine that dies right after the end of its run tells nobody: so whoever takes up the parent
+        looks itself."""
+        with suppress(ProblemError):
+            await self._starter_of().elsewhere(run)
+            found = await self._starter_of().run(run.run_id)
+            if found is not None and found.phase.is_terminal and not continued_as(found):
+                self._tell(parent_id, self._end_of(ordinal, found))
 
     def _not_begun(self, ordinal: int, child: str, what: str, code: str) -> ChildEnded:
         error = {"type": code, "message": what}
@@ -171,12 +196,17 @@ class Children:
 
     async def _cancel(self, run_id: str, reason: str) -> None:
         async def cancel() -> None:
-            await self._the_starter().cancel(run_id, f"its parent: {reason}")
+            await self._starter_of().cancel(run_id, f"its parent: {reason}")
 
         with suppress(ProblemError):  # it is over, or there never was one
             await self._persist(cancel)
 
-    async def _check(self, child: RunRow) -> None:
+    async def _check_when_over(self, child: RunRow, parent: RunRow) -> None:
+        with suppress(ProblemError):
+            await self._starter_of().elsewhere(parent)
+            await self._check(child, wait=False)
+
+    async def _check(self, child: RunRow, *, wait: bool = True) -> None:
         parent = parse_task_run_id(child.parent)
         if parent is None:
             return
@@ -184,11 +214,15 @@ class Children:
 
         async def look() -> None:
             nonlocal rows
-            rows = await self._the_starter().rows(parent[0])
+            rows = await self._starter_of().rows(parent[0])
 
         await self._persist(look)
         row = None if rows is None else rows.tasks.get(parent[1])
-        if row is None or not row.phase.is_terminal:
+        if rows is None or row is None:
+            return
+        if not row.phase.is_terminal:
+            if wait:
+                self._watch(self._check_when_over(child, rows.run))
             return
         options = decode_child(row.options) if row.options else ChildOptions()
         if options.on_parent_end == "cancel":
@@ -215,7 +249,7 @@ class Children:
         finally:
             handle.cancel()
 
-    def _the_starter(self) -> Starter:
+    def _starter_of(self) -> Starter:
         assert self._starter is not None, "the engine connects it when it is made"
         return self._starter
 

@@ -261,7 +261,9 @@ class ChildStarter(Starter):
         documents: Documents,
         store: Store,
         cancel: Callable[..., Any],
+        runs: Runs,
     ) -> None:
+        self._runs = runs
         self._begin_function = begin_function
         self._begin_document = begin_document
         self._documents = documents
@@ -307,6 +309,10 @@ class ChildStarter(Starter):
 
     async def cancel(self, run_id: str, by: str = "the user") -> None:
         await self._cancel(run_id, by)
+
+    async def elsewhere(self, run: RunRow) -> None:
+        if not self._runs.holds(run):
+            await self._runs.wait(run.run_id, None)
 
 
 class _Alarm:

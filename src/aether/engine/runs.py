@@ -132,6 +132,7 @@ class Runs:
         if self._timeouts is not None:
             self._timeouts.stop()
         self.journal.stop()
+        await self.children.stop()
         await self._stepper.stop()
         await self._relay.stop()
         error = stopped()
@@ -268,6 +269,10 @@ class Runs:
             self._write_soon(run_id)
         else:
             self._stepper.push(live)
+
+    def holds(self, run: RunRow) -> bool:
+        """Whether it is this engine that decides for the run."""
+        return run.held_by == self._membership.number
 
     def held(self, run_id: str) -> LiveRun | None:
         return self._live.get(run_id)
