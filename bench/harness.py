@@ -7,6 +7,7 @@ import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from random import Random
 from typing import Any, TypeVar
 
 from aether.app import Aether
@@ -21,6 +22,19 @@ class NoOp:
     schema = Schema(type="noop")
 
     async def execute(self, request: Request) -> Outcome:
+        return Outcome()
+
+
+class Uneven:
+    """Takes 0 to 4 ms, the same ones in every measurement, so that runs do not move in step."""
+
+    schema = Schema(type="noop")
+
+    def __init__(self) -> None:
+        self._chance = Random(1)
+
+    async def execute(self, request: Request) -> Outcome:
+        await asyncio.sleep(self._chance.random() * 0.004)
         return Outcome()
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from aether.app import Aether
+from aether.ports import Executor
 
 from ..case import Sample, Stopwatch, case, peak_rss_mb, percentile
-from ..harness import WAIT, NoOp, chain, fan_out, in_flight, run
+from ..harness import WAIT, NoOp, Uneven, chain, fan_out, in_flight, run
 
 RUNS, LANES, LENGTH = 1_000, 64, 3
 URL, TIER = "sqlite:", "state-action-log"
@@ -29,9 +30,11 @@ def folder() -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def open_app(path: Path, tier: str = TIER) -> AsyncIterator[Aether]:
+async def open_app(
+    path: Path, tier: str = TIER, executor: Executor | None = None
+) -> AsyncIterator[Aether]:
     app = Aether(f"sqlite:{path / 'aether.db'}", tier=tier)
-    app.register(NoOp())
+    app.register(executor or NoOp())
     async with app:
         # What a server does after its start: what lives for ever is not looked at again.
         gc.collect()
@@ -105,11 +108,17 @@ async def _timed(app: Aether, document: Mapping[str, Any], runs: int, lanes: int
     )
 
 
-def _measure(document: Mapping[str, Any], runs: int, lanes: int = 1, tier: str = TIER) -> Sample:
+def _measure(
+    document: Mapping[str, Any],
+    runs: int,
+    lanes: int = 1,
+    tier: str = TIER,
+    executor: Executor | None = None,
+) -> Sample:
     with folder() as path:
 
         async def main() -> Sample:
-            async with open_app(path, tier) as app:
+            async with open_app(path, tier, executor) as app:
                 return await _timed(app, document, runs, lanes)
 
         sample = run(main())
@@ -121,6 +130,14 @@ def _measure(document: Mapping[str, Any], runs: int, lanes: int = 1, tier: str =
 def chains() -> Sample:
     sample = _measure(chain(LENGTH), RUNS, LANES)
     # A run writes its own row and its log four times, and a task row eight times.
+    sample.limit = sample.extra["bare_rows_per_s"] / 16
+    return sample
+
+
+@case("sqlite-uneven-chains", "runs", bar="3,000 runs/s", url=URL, tier=TIER)
+def uneven_chains() -> Sample:
+    """The same with 0 to 4 ms in each task: what is ready together is little."""
+    sample = _measure(chain(LENGTH), RUNS, LANES, executor=Uneven())
     sample.limit = sample.extra["bare_rows_per_s"] / 16
     return sample
 
