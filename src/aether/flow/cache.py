@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..ports import Fence
 from .run import FlowRun
 
-_EACH = 12_000  # bytes of a loop, a task, a coroutine and its futures
+_EACH = 8_000  # bytes of a loop, a task, a coroutine and its futures
 
 
 class ParkedRuns:

@@ -37,13 +37,14 @@ class History:
         self.newest = answers[-1].order if answers else 0
         self._script = _merge(steps, answers)
         self.next: TaskRow | None = next(self._script, None)
-        self.asked: dict[Key, Call] = {}
+        self.asked: dict[Key, Call] = {}  # and not handed out yet
 
     def take(self, call: Call) -> TaskRow | None:
         """The row that `call` asks for, if it is recorded; each row is taken once."""
-        row = self.by_key.pop(key_of(call.path), None)
+        key = key_of(call.path)
+        row = self.by_key.pop(key, None)
         if row is not None:
-            self.asked[key_of_row(row)] = call
+            self.asked[key] = call
         return row
 
     def advance(self) -> TaskRow | None:

@@ -116,6 +116,10 @@ class Runtime:
                 self.clock.call_in(_LISTEN_AFTER, self._sweep)
         try:
             state = await run.ended
+            if run.is_plain:
+                if state == PARKED:
+                    run.detach()
+                await run.threads.unwound()
         except asyncio.CancelledError:
             run.drop()
             raise
@@ -125,15 +129,11 @@ class Runtime:
             self._older.pop(run, None)
             if self._live.get(run.run_id) is run:
                 del self._live[run.run_id]
-        if state == PARKED:
-            if run.definition.is_async:
+        if not run.is_plain:
+            if state == PARKED:
                 self._parked.put(run)
-            else:
-                run.detach()
-        if run.is_plain:
-            await run.threads.unwound()
-        elif state == ENDED:
-            run.release()
+            elif state == ENDED:
+                run.release()
         return state
 
     def _make(
@@ -159,8 +159,9 @@ class Runtime:
         while before is not None:
             if not before.parking:
                 before.drop()
-            with suppress(asyncio.CancelledError):
-                await asyncio.shield(before.ended)
+            await asyncio.wait([before.ended])
+            if before.is_plain:
+                await before.threads.unwound()
             await asyncio.sleep(0)
             before = self._live.get(run_id)
 

@@ -73,6 +73,10 @@ class Detached(BaseException):
 BRANCH: ContextVar[Branch] = ContextVar("aether_branch")
 
 
+Outer = tuple[asyncio.AbstractEventLoop | None, Any, Any]
+"""The loop that ran outside, its task, and what the interpreter was told about generators."""
+
+
 class TimerKeeper(Protocol):
     """Whoever makes the loop's timers durable."""
 
@@ -148,44 +152,54 @@ class FlowLoop(asyncio.AbstractEventLoop):
 
     def turn(self) -> bool:
         """Runs what is ready. False: it is not quiet, and the real loop should come first."""
-        ready = self.ready
-        if not ready:
+        if not self.ready:
             return True
-        outer = asyncio._get_running_loop()
+        outer = self.enter()
+        try:
+            return self.drain()
+        finally:
+            self.leave(outer)
+
+    def drain(self) -> bool:
+        """As `turn`, between `enter` and `leave`."""
+        ready = self.ready
+        budget = _TURN
+        while ready:
+            handle = ready.popleft()
+            if not handle._cancelled:
+                try:
+                    handle._context.run(handle._callback, *handle._args)
+                except Exception as error:  # noqa: BLE001 - a callback's fault ends no loop
+                    self.call_exception_handler(
+                        {"message": "a callback failed", "exception": error, "handle": handle}
+                    )
+            budget -= 1
+            if not budget:
+                return False
+        return True
+
+    def enter(self) -> Outer:
+        """From here to `leave`, this is the loop that runs."""
+        loop = asyncio._get_running_loop()
+        task = _leave(loop)
         hooks = sys.get_asyncgen_hooks()
-        task = _leave(outer)
         asyncio._set_running_loop(self)
         sys.set_asyncgen_hooks(None, None)
-        budget = _TURN
-        try:
-            while ready:
-                handle = ready.popleft()
-                if not handle._cancelled:
-                    try:
-                        handle._context.run(handle._callback, *handle._args)
-                    except Exception as error:  # noqa: BLE001 - a callback's fault ends no loop
-                        self.call_exception_handler(
-                            {"message": "a callback failed", "exception": error, "handle": handle}
-                        )
-                budget -= 1
-                if not budget:
-                    return False
-            return True
-        finally:
-            sys.set_asyncgen_hooks(*hooks)
-            asyncio._set_running_loop(outer)
-            _enter(outer, task)
+        return loop, task, hooks
+
+    def leave(self, outer: Outer) -> None:
+        loop, task, hooks = outer
+        sys.set_asyncgen_hooks(*hooks)
+        asyncio._set_running_loop(loop)
+        _enter(loop, task)
 
     def inside(self, work: Callable[[], Any]) -> Any:
         """What `work` returns, run as if by a callback of this loop."""
-        outer = asyncio._get_running_loop()
-        task = _leave(outer)
-        asyncio._set_running_loop(self)
+        outer = self.enter()
         try:
             return work()
         finally:
-            asyncio._set_running_loop(outer)
-            _enter(outer, task)
+            self.leave(outer)
 
     def branch(self) -> Branch:
         """The branch of the code that runs."""

@@ -128,7 +128,8 @@ class FlowRun(Recorder):
 
     def _go_on(self) -> None:
         while True:
-            if not self.loop.turn():
+            quiet = self._replay() if self.history is not None else self.loop.turn()
+            if not quiet:
                 self.drive_soon()
                 return
             if self.misfit:
@@ -184,6 +185,23 @@ class FlowRun(Recorder):
 
     # -- replay
 
+    def _replay(self) -> bool:
+        """Hands out as much of the record as it can without leaving the function's loop; the end of the
+        replay is for others. As `turn`."""
+        loop, history = self.loop, self.history
+        assert history is not None
+        outer = loop.enter()
+        try:
+            while loop.drain():
+                if self.misfit or history.next is None or self.main.done():
+                    return True
+                if self.is_plain and self.threads.busy:
+                    return True
+                self._replay_next()
+            return False
+        finally:
+            loop.leave(outer)
+
     def _replay_next(self) -> None:
         history = self.history
         assert history is not None
@@ -196,7 +214,7 @@ class FlowRun(Recorder):
                 self._go_live()
             return
         if row.kind == "step":
-            call = history.asked.get(key_of_row(row))
+            call = history.asked.pop((row.scope, row.task_name), None)
             if call is None:
                 self.misfit = misfit_unasked(row, self.queued or history.waiting)
                 return

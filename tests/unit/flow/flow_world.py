@@ -79,7 +79,7 @@ class World:
             await self.clock.settle()
 
     def moving(self, run) -> bool:
-        if run.is_plain and run.threads.busy:
+        if run.is_plain and (run.threads.busy or (run.detached and run.threads._live)):
             return True
         return any(call.function not in self.endless for call in run.local._running)
 

@@ -260,7 +260,7 @@ async def test_signal_that_comes_before_the_parking_is_on_disk_keeps_the_run_her
 
 
 async def test_parked_functions_beyond_the_memory_are_dropped_and_replayed(world):
-    world.memory = 20_000
+    world.memory = 15_000
     world.new_process()
     begun = []
 
