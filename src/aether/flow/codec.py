@@ -38,6 +38,11 @@ def encode(value: Any, what: str = RESULT) -> bytes:
     return encode_values((NamedValue(RESULT, "", _plain(value, what, 0)),))
 
 
+def plain(value: Any, what: str = RESULT) -> Any:
+    """`value` as a tree that JSON has, for whoever encodes it later."""
+    return _plain(value, what, 0)
+
+
 def encode_inputs(inputs: Mapping[str, Any]) -> bytes | None:
     """Arguments by the names of the function's parameters."""
     if not inputs:

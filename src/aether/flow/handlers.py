@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotFound, Problem
@@ -14,6 +14,9 @@ from .errors import encode_error
 
 if TYPE_CHECKING:
     from .run import FlowRun
+
+
+_POSITIONAL = "*args"
 
 
 class Handlers:
@@ -39,7 +42,7 @@ class Handlers:
         if found is None:
             raise _unknown("query", name, self._queries)
         handler, signature = found
-        args, kwargs = signature.call_arguments(inputs)
+        args, kwargs = _arguments(signature, inputs)
         return codec.encode(handler(*args, **kwargs), f"the answer to '{name}'")
 
     def answer_to(self, row: TaskRow, run: FlowRun) -> Coroutine[Any, Any, None]:
@@ -52,7 +55,7 @@ class Handlers:
             if found is None:
                 raise _unknown("update", row.task_name, self._updates)
             handler, signature, validator = found
-            args, kwargs = signature.call_arguments(row.inputs)
+            args, kwargs = _arguments(signature, row.inputs)
             if validator is not None:
                 validator(*args, **kwargs)
             if run.definition.is_async or is_async(handler):
@@ -71,6 +74,21 @@ class Handlers:
             fact = UpdateAnswered(ordinal=row.ordinal, outputs=outputs)
         if not (row.phase.is_terminal or run.reading or run.detached):
             run.outbox.append(fact)
+
+
+def encode_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes | None:
+    """The arguments of a query or an update, for a handler whose parameters the caller does not know."""
+    return codec.encode_inputs({_POSITIONAL: list(args), **kwargs} if args else kwargs)
+
+
+def _arguments(
+    signature: Signature, inputs: bytes | None
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    values = codec.decode_inputs(inputs)
+    if _POSITIONAL not in values:
+        return signature.call_arguments(inputs)
+    args = tuple(values.pop(_POSITIONAL))
+    return signature.call_arguments(signature.encode(args, values))
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> NotFound:
