@@ -383,11 +383,20 @@ async def test_forks_of_random_runs_leave_these_as_they_were_and_can_be_rebuilt(
     assert forked > DOCUMENTS[keep] // 2
 
 
+class OneByOne(World):
+    """Each engine is stopped before the next one starts."""
+
+    async def start(self):
+        for engine in self.engines:
+            await engine.stop()
+        return await super().start()
+
+
 async def check_forks(store, seed):
     chance = random.Random(f"forks {seed}")
     ports = {"store": store, "vars_sources": [StaticVars("deploy", deploy_variables())]}
     forks, codes = [], set()
-    async with World(**ports) as world:
+    async with OneByOne(**ports) as world:
         run_id = await world.submit(random_document(seed)[0], run_id=f"run-{seed}")
         await live_through(world, run_id, chance)
         async with store.turn:
