@@ -36,6 +36,9 @@ FIRES = 20
 
 TIER = "AETHER_CRASH_TIER"
 
+LEASE = timedelta(milliseconds=500)
+"""Where engines share a store, the next life may take up the runs of a killed one after so long."""
+
 OPEN = tuple(phase for phase in Phase if not phase.is_terminal)
 FIRST_FIRE = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -56,11 +59,11 @@ def open_app(url: str) -> Aether:
     wanted, tier = os.environ.get(VARIABLE, ""), os.environ.get(TIER, ACTION_LOG)
     if not wanted:
         own = store_of(url) if url.startswith("files:") else None
-        return Aether("memory:" if own else url, store=own, tier=tier)
+        return Aether("memory:" if own else url, store=own, tier=tier, lease=LEASE)
     fuse = Fuse(wanted, die)
     store = Fused(store_of(url), STORE_CALLS, fuse)
     broker = Fused(LocalBroker(), BROKER_CALLS, fuse)
-    return Aether(store=store, broker=broker, tier=tier)  # type: ignore[arg-type]
+    return Aether(store=store, broker=broker, tier=tier, lease=LEASE)  # type: ignore[arg-type]
 
 
 class Life:
