@@ -211,12 +211,11 @@ class Tiers(SharedTiers):
         return await self._durable.history(run_id, after_seq, limit)
 
     async def forks(self, roots: Sequence[str]) -> Sequence[RunRow]:
-        """None of tier `memory` has any, and every other is on disk from its beginning."""
-        found = list(await self._durable.forks(roots))
-        for place, row in enumerate(found):
-            if row.run_id in self._held:
-                found[place] = await self.run(row.run_id) or row
-        return found
+        near = list(await self._volatile.forks(roots))
+        for row in near:
+            row.token = -row.token
+        far = [row for row in await self._durable.forks(roots) if row.run_id not in self._held]
+        return sorted(near + far, key=lambda row: (row.created_at, row.run_id))
 
     async def delete(self, run_id: str) -> bool:
         held = self._held.get(run_id)
@@ -320,8 +319,8 @@ class _Round:
                 text = await self._tiers.document(run.document)
                 if text is not None:
                     commit = replace(commit, document=(run.document, text))
-            if tier != ACTION_LOG and commit.log is not None:
-                commit = replace(commit, log=None)
+            if tier != ACTION_LOG and (commit.log is not None or commit.shares):
+                commit = replace(commit, log=None, shares=False)
             if tier == MEMORY:
                 if await self._durable.run(commit.run_id) is not None:
                     self._outcomes[place] = _CONFLICT
