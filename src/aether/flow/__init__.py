@@ -1,6 +1,14 @@
 """The runtime of function runs: what makes a plain Python function survive its process.
 
 In: a function, its journal. Out: facts for the journal. Never: a store, the engine, wall time or chance.
+
+A `Runtime` holds what function runs share in a process; `register` gives the executor of one workflow, a
+`FunctionHost`. A function works with a `Context`, or a `BlockingContext` if it is a plain one. How it goes:
+
+* `loop`      ready callbacks and nothing else; every task is a branch, numbered by the one that made it
+* `run`       lets the function go on until it is quiet, and hands it one result; `history` is its replay
+* `recorder`  what goes to the journal and comes from there, and when the run parks
+* `local`     steps; `threads`: plain functions; `gather`: many calls at once; `endings`: how it ends
 """
 
 from .codec import decode as decode

@@ -265,10 +265,17 @@ async def _main(run: FlowRun) -> Any:
 
 
 async def _compensate(run: FlowRun, error: BaseException) -> None:
-    """In reverse order. One that fails is told with the error, and the others go on."""
+    """In reverse order. One that fails is told with the error, and the others go on. A cancellation that
+    comes now changes nothing: what it interrupts is begun again."""
+    interrupted = False
     while run.compensations:
         compensation = run.compensations.pop()
         try:
             await compensation()
+        except asyncio.CancelledError:
+            if interrupted:
+                raise
+            interrupted = True
+            run.compensations.append(compensation)
         except Exception as failure:  # noqa: BLE001 - the others must have their chance
             error.add_note(f"and what was to undo it failed: {type(failure).__name__}: {failure}")

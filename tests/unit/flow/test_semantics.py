@@ -678,3 +678,106 @@ async def test_thread_begun_by_an_async_step_of_a_plain_workflow_is_outside_of_t
         return [current_context() is ctx, ctx.step("s", inside)]
 
     assert await world.run(flow) == [True, True]
+
+
+async def test_cancellation_while_steps_are_undone_lets_all_of_them_be_undone(world):
+    seen = []
+    gate = asyncio.get_running_loop().create_future()
+
+    async def undo(what):
+        seen.append(what)
+        if seen == ["second"]:
+            await gate
+
+    async def flow(ctx):
+        ctx.compensate_with(undo, "first")
+        ctx.compensate_with(undo, "second")
+        raise ValueError("no")
+
+    world.endless.add(undo)
+    world.begin(flow)
+    await world.passes(seconds=1)
+    world.journal.cancel("r")
+    with pytest.raises(ValueError, match="no"):
+        await world.result()
+    assert seen == ["second", "second", "first"]
+
+
+async def test_many_items_are_mapped_few_at_a_time_and_drawn_as_they_are_needed(world):
+    drawn, at_once, most = [], 0, 0
+
+    def items():
+        for n in range(30):
+            drawn.append(n)
+            yield n
+
+    async def one(n):
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        assert len(drawn) <= n + 5
+        await asyncio.sleep(0)
+        at_once -= 1
+        return n
+
+    async def flow(ctx):
+        return await ctx.map("one", one, items(), limit=4)
+
+    assert await world.run(flow) == list(range(30))
+    assert most == 4
+
+
+@pytest.mark.parametrize("policy", ["cancel", "finish", "return"])
+async def test_failure_in_parallel_calls_does_what_was_asked_for(world, policy):
+    ended = []
+
+    async def bad():
+        raise ValueError("bad")
+
+    async def good():
+        for _ in range(5):
+            await asyncio.sleep(0)
+        ended.append("good")
+        return "good"
+
+    async def flow(ctx):
+        calls = [lambda: ctx.step("bad", bad), lambda: ctx.step("good", good)]
+        return [str(result) for result in await ctx.parallel(calls, on_failure=policy)]
+
+    if policy == "return":
+        assert await world.run(flow) == ["bad", "good"]
+    else:
+        with pytest.raises(ValueError, match="bad"):
+            await world.run(flow)
+    assert ended == ([] if policy == "cancel" else ["good"])
+
+
+async def test_fault_of_the_journal_costs_a_replay_and_not_the_run(world):
+    append = world.journal.append
+    broken = [True]
+
+    def failing(run_id, fence, after, facts):
+        if broken and len(world.journal.book("r").commits) == 1:
+            broken.pop()
+            future = asyncio.get_running_loop().create_future()
+            future.set_exception(OSError("out of reach"))
+            return future
+        return append(run_id, fence, after, facts)
+
+    world.journal.append = failing
+    count = []
+
+    async def flow(ctx):
+        for n in range(4):
+            await ctx.step(f"s{n}", note, n)
+        return "done"
+
+    async def note(n):
+        count.append(n)
+
+    book = world.begin(flow)
+    for _ in range(5):
+        await world.passes(seconds=1)
+    assert decode(book.root.outputs) == "done"
+    assert count == [0, 1, 1, 2, 3]
+    assert len(world.faults) == 1
