@@ -160,6 +160,13 @@ class LocalBroker:
             await future
         return ()
 
+    def waiting(self) -> dict[str, int]:
+        """How many deliveries of each executor type wait for a worker. Types that were heard of once stay."""
+        return {
+            name: sum(map(len, queue.lanes.values())) - queue.dead
+            for name, queue in self._queues.items()
+        }
+
     async def close(self) -> None:
         self._closed = True
         for waiter in self._waiters:
