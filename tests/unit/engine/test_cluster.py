@@ -16,7 +16,7 @@ from aether.engine import Engine
 from aether.errors import CommitUnknown, InvalidState, NotFound, StoreUnavailable
 from aether.expr import CelEvaluator
 from aether.ports import Outcome, RunQuery
-from aether.record import Phase
+from aether.record import MEMORY, SNAPSHOT, Phase
 from aether.testing import FakeClock
 from unit.engine.engine_world import HandBroker, one_task, soon, two_tasks
 
@@ -39,6 +39,7 @@ class Node:
             error_sink=cluster.errors,
             lease=timedelta(seconds=LEASE),
             node=name,
+            volatile=MemoryStore(),
         )
 
     def given(self, run_id):
@@ -411,18 +412,17 @@ async def test_a_word_that_was_lost_only_costs_a_second(cluster):
 async def test_whoever_watches_elsewhere_sees_changes_and_the_end(cluster):
     a, b = await two(cluster)
     run_id = await cluster.submit(a, two_tasks())
-    seen = []
 
     async def watch():
-        async for run in b.engine.watch(run_id):
-            seen.append({task.task_name: str(task.status) for task in run.tasks})
+        views = [run.tasks async for run in b.engine.watch(run_id)]
+        return [{task.task_name: str(task.status) for task in tasks} for tasks in views]
 
     task = asyncio.ensure_future(watch())
     await cluster.advance(1)
     for name in ("first", "second"):
         a.broker.complete(a.broker.named(name))
         await cluster.advance(1)
-    await soon(task)
+    seen = await soon(task)
     assert {"main": "Running", "first": "Succeeded", "second": "Ready"} in seen
     assert seen[-1] == {"main": "Succeeded", "first": "Succeeded", "second": "Succeeded"}
 
@@ -468,3 +468,53 @@ async def test_a_cron_fires_once_whichever_engines_there_are(cluster):
     await cluster.advance(600)
     runs = (await b.engine.list(RunQuery(cron_id=cron_id))).runs
     assert len(runs) == 20, "the others go on firing"
+
+
+# Tiers
+
+
+async def test_a_run_kept_as_snapshots_goes_on_elsewhere_from_its_last_one(cluster):
+    a, b = await two(cluster)
+    run_id = await cluster.submit(a, two_tasks(), tier=SNAPSHOT)
+    [first] = a.given(run_id)
+    a.broker.complete(first)
+    await cluster.advance(1)  # it is written down
+    a.store.cut = True
+    a.broker.complete(a.broker.named("second"))  # what follows is not
+    await cluster.advance(1.2 * LEASE)
+    assert [x.task_name for x in b.given(run_id)] == ["second"]
+    a.store.cut = False
+    await cluster.advance(2 * LEASE)
+    assert (await a.engine.get(run_id)).status is not Phase.SUCCEEDED, "a reads what b writes"
+    b.broker.complete(b.given(run_id)[-1])
+    await cluster.advance(1)
+    assert (await a.engine.get(run_id)).status is Phase.SUCCEEDED
+    row = await cluster.store.run(run_id)
+    assert (row.epoch, row.owner) == (2, b.engine._membership.number)
+
+
+async def test_reading_a_run_of_another_engine_does_not_bring_it_here(cluster):
+    a, b = await two(cluster)
+    run_id = await cluster.submit(a, two_tasks(), tier=SNAPSHOT)
+    await cluster.advance(1)
+    assert [task.task_name for task in (await b.engine.get(run_id)).tasks] == ["main", "first"]
+    a.broker.complete(a.given(run_id)[0])
+    await cluster.advance(1)
+    assert (await b.engine.get(run_id)).task("first").status is Phase.SUCCEEDED
+    await cluster.answered(b.engine.cancel(run_id))
+    assert (await a.engine.get(run_id)).status is Phase.CANCELLED
+
+
+async def test_a_run_in_memory_goes_on_when_its_engine_has_lost_its_session(cluster):
+    a, b = await two(cluster)
+    run_id = await cluster.submit(a, one_task(), tier=MEMORY)
+    await cluster.store.end_session(a.engine._membership.number)
+    await cluster.advance(LEASE)
+    assert b.given(run_id) == []
+    again = a.given(run_id)[-1]
+    assert again.fence.epoch == 2
+    a.broker.complete(again)
+    await cluster.settle()
+    assert (await a.engine.get(run_id)).status is Phase.SUCCEEDED
+    with pytest.raises(NotFound):
+        await cluster.answered(b.engine.cancel(run_id))
