@@ -61,7 +61,7 @@ spec:
 
 async def main() -> None:
     async with app:
-        execution = await app.run(DOCUMENT, {"count": 3}, timeout=10)
+        execution = await app.submit_and_wait(DOCUMENT, {"count": 3}, timeout=10)
         print(execution.status, f"fetch needed {execution.task('fetch').attempt} attempts")
         for line in execution.output_values.get("invoices", []):
             print(line)

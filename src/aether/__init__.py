@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import graph as graph
     from .adapters.broker import LocalBroker as LocalBroker
     from .adapters.errors import CollectingSink as CollectingSink
     from .adapters.ids import CounterIds as CounterIds
@@ -36,7 +37,15 @@ if TYPE_CHECKING:
     from .errors import TokenMismatch as TokenMismatch
     from .errors import WaitTimeout as WaitTimeout
     from .errors import Where as Where
+    from .errors import WorkflowCancelled as WorkflowCancelled
+    from .errors import WorkflowFailed as WorkflowFailed
+    from .errors import WorkflowTimedOut as WorkflowTimedOut
     from .expr import CelEvaluator as CelEvaluator
+    from .flow import BlockingContext as BlockingContext
+    from .flow import Context as Context
+    from .flow import Retry as Retry
+    from .flow import SignalTimeout as SignalTimeout
+    from .flow import StepFailed as StepFailed
     from .ports import Assignment as Assignment
     from .ports import CronExecution as CronExecution
     from .ports import Execution as Execution
@@ -49,20 +58,28 @@ if TYPE_CHECKING:
     from .ports import TaskExecution as TaskExecution
     from .ports import TaskResult as TaskResult
     from .record import Phase as Phase
+    from .sdk import Handle as Handle
+    from .sdk import Workflow as Workflow
+    from .sdk import activity as activity
+    from .sdk import step as step
+    from .sdk import workflow as workflow
 
 _HOMES = {
     "Aether": "app",
     "AetherError": "errors",
     "Assignment": "ports",
+    "BlockingContext": "flow",
     "CelEvaluator": "expr",
     "CollectingSink": "adapters.errors",
     "CommitUnknown": "errors",
+    "Context": "flow",
     "CounterIds": "adapters.ids",
     "CronExecution": "ports",
     "Engine": "app",
     "EngineBug": "errors",
     "Execution": "ports",
     "Fence": "ports",
+    "Handle": "sdk",
     "HookEvent": "ports",
     "InvalidDocument": "errors",
     "InvalidExpression": "errors",
@@ -78,8 +95,11 @@ _HOMES = {
     "Refused": "errors",
     "Request": "ports",
     "Retention": "engine",
+    "Retry": "flow",
     "RunQuery": "ports",
     "Schema": "ports",
+    "SignalTimeout": "flow",
+    "StepFailed": "flow",
     "StoreError": "errors",
     "StoreUnavailable": "errors",
     "TaskExecution": "ports",
@@ -89,7 +109,15 @@ _HOMES = {
     "WaitTimeout": "errors",
     "Where": "errors",
     "Worker": "app",
+    "Workflow": "sdk",
+    "WorkflowCancelled": "errors",
+    "WorkflowFailed": "errors",
+    "WorkflowTimedOut": "errors",
+    "activity": "sdk",
+    "graph": "",
     "schema_of": "adapters.schemas",
+    "step": "sdk",
+    "workflow": "sdk",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - one list of names is enough
@@ -98,7 +126,10 @@ __all__ = sorted(_HOMES)  # noqa: PLE0605 - one list of names is enough
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    home = _HOMES[name]
+    if not home:
+        return import_module(f".{name}", __name__)  # a room of its own
+    return getattr(import_module(f".{home}", __name__), name)
 
 
 def __dir__() -> list[str]:

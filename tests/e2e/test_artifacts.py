@@ -70,7 +70,7 @@ async def test_an_output_folder_is_packed_kept_and_unpacked_for_the_next_task(
     app.register(Write())
     app.register(Read())
     async with app:
-        execution = await app.run(DOCUMENT, timeout=10)
+        execution = await app.submit_and_wait(DOCUMENT, timeout=10)
         assert execution.task("read").message == ""
         assert execution.task("read").output_values == {"text": "hello from afar"}
         assert [path for path in tmp_path.rglob("*") if path.is_file()]

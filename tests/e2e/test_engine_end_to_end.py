@@ -54,7 +54,7 @@ async def test_functions_hand_values_on_and_are_tried_again():
         return {"n": n * 2}
 
     async with app:
-        run = await app.run(
+        run = await app.submit_and_wait(
             document(
                 node(
                     "a",

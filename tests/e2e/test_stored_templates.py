@@ -53,7 +53,7 @@ DAG = {
 async def outputs_of_hello(stored: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
     async with Aether("memory:") as app:
         await app.put_template(stored)
-        execution = await app.run(document, timeout=10)
+        execution = await app.submit_and_wait(document, timeout=10)
         assert execution.status == "Succeeded", execution.message
         return execution.task("hello").output_values
 
@@ -84,11 +84,11 @@ async def test_only_declared_arguments_may_be_given() -> None:
 async def test_a_run_keeps_the_version_it_began_with() -> None:
     async with Aether("memory:") as app:
         await app.put_template(template(TASK, arguments=NAMED))
-        first = await app.run(caller(), timeout=10)
+        first = await app.submit_and_wait(caller(), timeout=10)
         newer = template(TASK, arguments={"parameters": [{"name": "name", "default": "Moon"}]})
         newer["metadata"]["version"] = "2"
         await app.put_template(newer)
-        second = await app.run(caller(), timeout=10)
+        second = await app.submit_and_wait(caller(), timeout=10)
     assert first.task("hello").template_name == "greeting@1/greet"
     assert second.task("hello").output_values == {"text": "Hello, Moon!"}
 
@@ -96,6 +96,6 @@ async def test_a_run_keeps_the_version_it_began_with() -> None:
 async def test_name_and_version_can_be_run_as_they_are() -> None:
     async with Aether("memory:") as app:
         title = await app.put_template(template(TASK, arguments=NAMED))
-        execution = await app.run(title, {"name": "Ada"}, timeout=10)
+        execution = await app.submit_and_wait(title, {"name": "Ada"}, timeout=10)
     assert title == "greeting@1"
     assert execution.output_values == {"text": "Hello, Ada!"}

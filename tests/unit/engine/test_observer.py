@@ -35,7 +35,7 @@ async def test_an_observer_hears_of_every_decision_of_a_run_in_order() -> None:
     heard = Heard()
     async with Aether("memory:") as app:
         app.engine.observe(heard)
-        await app.run(DOCUMENT)
+        await app.submit_and_wait(DOCUMENT)
     assert heard.phases[-1] is Phase.SUCCEEDED
     assert heard.seqs == sorted(heard.seqs)
     assert any(isinstance(change, TaskRow) for change in heard.changes)
@@ -46,7 +46,7 @@ async def test_the_one_who_observes_next_takes_the_place_of_the_one_before() -> 
     async with Aether("memory:") as app:
         app.engine.observe(first)
         app.engine.observe(second)
-        await app.run(DOCUMENT)
+        await app.submit_and_wait(DOCUMENT)
     assert not first.phases
     assert second.phases
 

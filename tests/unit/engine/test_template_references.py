@@ -21,7 +21,7 @@ CRON = """
 
 
 async def test_a_reference_to_nothing_is_refused_with_its_line():
-    async with Aether() as app:
+    async with Aether("memory:") as app:
         with pytest.raises(InvalidDocument) as caught:
             await app.submit(REFERS.format(kind="Workflow", cron=""))
     (problem,) = caught.value.problems
@@ -30,7 +30,7 @@ async def test_a_reference_to_nothing_is_refused_with_its_line():
 
 
 async def test_a_cron_that_refers_to_nothing_is_refused_before_its_first_fire():
-    async with Aether() as app:
+    async with Aether("memory:") as app:
         with pytest.raises(InvalidDocument) as caught:
             await app.submit_cron(REFERS.format(kind="CronWorkflow", cron=CRON))
     assert caught.value.code == "unknown-workflow-template"
@@ -38,7 +38,7 @@ async def test_a_cron_that_refers_to_nothing_is_refused_before_its_first_fire():
 
 @pytest.mark.parametrize("name", ["nobody", "nobody@1.0"])
 async def test_a_name_of_nothing_is_refused(name):
-    async with Aether() as app:
+    async with Aether("memory:") as app:
         with pytest.raises(InvalidDocument) as caught:
             await app.submit(name)
     assert caught.value.code == "unknown-workflow-template"

@@ -20,7 +20,7 @@ spec:
 
 @pytest.mark.parametrize("given", ["hello.yaml", "a/b.json", Path("hello.yaml"), None, 7])
 async def test_what_is_no_document_is_told_how_to_read_a_file(given):
-    async with Aether() as app:
+    async with Aether("memory:") as app:
         with pytest.raises(Refused, match="read_text") as caught:
             await app.submit(given)
     assert caught.value.code == "not-a-document"
@@ -28,20 +28,20 @@ async def test_what_is_no_document_is_told_how_to_read_a_file(given):
 
 @pytest.mark.parametrize("given", [[1], "x=1"])
 async def test_arguments_that_are_no_mapping_are_refused(given):
-    async with Aether() as app:
+    async with Aether("memory:") as app:
         with pytest.raises(Refused) as caught:
             await app.submit(DOCUMENT, given)
     assert caught.value.code == "argument-type"
 
 
 async def test_a_wait_that_ends_says_what_the_run_waits_for():
-    async with Aether() as app:
+    async with Aether("memory:") as app:
         with pytest.raises(WaitTimeout, match="no worker serves executor type 'nobody'"):
-            await app.run(DOCUMENT, timeout=0)
+            await app.submit_and_wait(DOCUMENT, timeout=0)
 
 
 async def test_after_a_stop_one_is_not_sent_to_start_again():
-    async with Aether() as app:
+    async with Aether("memory:") as app:
         pass
     for call in (app.submit(DOCUMENT), app.start()):
         with pytest.raises(InvalidState, match="over the same store"):

@@ -17,7 +17,7 @@ def checked(workflow):
 
 async def run(workflow, **arguments):
     async with Aether("memory:") as app:
-        execution = await app.run(workflow.document(), arguments or None, timeout=10)
+        execution = await app.submit_and_wait(workflow.document(), arguments or None, timeout=10)
     assert execution.status == "Succeeded", execution.message
     return execution.output_values
 
