@@ -148,8 +148,6 @@ class LocalSteps:
             waiting.cancel()
         if call.pause is not None:
             self._run.abandon(call.pause)
-        if call in self._queue:
-            self._queue.remove(call)
         if call.task is not None and call in self._running:
             self._unwinding[call] = None  # what comes next begins when it has let go
             call.task.cancel()
