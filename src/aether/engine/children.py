@@ -45,7 +45,7 @@ _AGAIN = 1_000_000
 class Starter(Protocol):
     """What it takes to begin a child; the engine does it."""
 
-    async def begin_child(self, parent: RunRow, row: TaskRow, told: str) -> None:
+    async def begin_child(self, parent: RunRow, row: TaskRow, child: str, told: str) -> None:
         """Raises Refused `run-exists` if there is a run of that id. `told` is the task run that waits."""
 
     async def run(self, run_id: str) -> RunRow | None: ...
@@ -93,6 +93,12 @@ class Children:
         child = node.row.worker
         self._do(child, partial(self._start, run, node.row))
 
+    def start_task(self, parent: RunRow, row: TaskRow) -> str:
+        """A task of a document that is a function. Answers with the id of its run."""
+        child = child_of_task(parent.run_id, row)
+        self._do(child, partial(self._start, parent, row, child))
+        return child
+
     def cancel(self, run_id: str, reason: str) -> None:
         self._do(run_id, partial(self._cancel, run_id, reason))
 
@@ -132,14 +138,14 @@ class Children:
             await asyncio.wait([before])
         await work()
 
-    async def _start(self, parent: RunRow, row: TaskRow) -> None:
+    async def _start(self, parent: RunRow, row: TaskRow, child: str = "") -> None:
         goes_on = row.kind == "continue"
-        ordinal, child = row.ordinal, row.worker
+        ordinal, child = row.ordinal, child or row.worker
         told = parent.parent if goes_on else task_run_id(parent.run_id, ordinal)
 
         async def begin() -> None:
             try:
-                await self._starter_of().begin_child(parent, row, told)
+                await self._starter_of().begin_child(parent, row, child, told)
             except ProblemError as error:
                 if error.code != "run-exists":
                     raise
@@ -252,6 +258,11 @@ class Children:
     def _starter_of(self) -> Starter:
         assert self._starter is not None, "the engine connects it when it is made"
         return self._starter
+
+
+def child_of_task(run_id: str, row: TaskRow) -> str:
+    """The run of a function that is a task of a document: another one for each attempt."""
+    return f"{task_run_id(run_id, row.ordinal)}:{row.attempt}"
 
 
 def function_of(row: TaskRow) -> tuple[str, str]:

@@ -148,7 +148,13 @@ class Engine(Catalog, Forking, Functions, Travel):
             in_memory=runs_in_memory,
         )
         starter = ChildStarter(
-            self._begin_function, self._begin, self._documents, self._store, self.cancel, self._runs
+            self._begin_function,
+            self._begin,
+            self._documents,
+            self._store,
+            self.cancel,
+            self._runs,
+            self._version_served,
         )
         self._runs.children.connect(starter, clock, self._faults, self._runs.add)
         self._crons: Crons | None = None

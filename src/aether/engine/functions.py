@@ -30,6 +30,7 @@ from ..ports import (
     Journal,
     RunEnd,
     RunQuery,
+    Schema,
     Store,
 )
 from ..record import (
@@ -61,6 +62,7 @@ class Functions:
     _faults: Faults
     _ids: IdGenerator
     _runs: Runs
+    _schemas: dict[str, Schema]
     _store: Store
     _tier: str
     _tiers: Tiers | None
@@ -215,6 +217,11 @@ class Functions:
                 return
             query = msgspec.structs.replace(query, after=page.cursor)
 
+    def _version_served(self, executor: str) -> str:
+        """The version of a function's code, as whoever serves it has announced it."""
+        schema = self._schemas.get(executor)
+        return "" if schema is None else schema.version
+
     async def _put_aside(self, run: RunRow) -> None:
         """Copy the rows of a run that is over to another id, and delete it. Its log is not kept: it is
         that of another id."""
@@ -262,7 +269,9 @@ class ChildStarter(Starter):
         store: Store,
         cancel: Callable[..., Any],
         runs: Runs,
+        version_served: Callable[[str], str],
     ) -> None:
+        self._version_served = version_served
         self._runs = runs
         self._begin_function = begin_function
         self._begin_document = begin_document
@@ -270,14 +279,15 @@ class ChildStarter(Starter):
         self._store = store
         self._cancel = cancel
 
-    async def begin_child(self, parent: RunRow, row: TaskRow, told: str) -> None:
+    async def begin_child(self, parent: RunRow, row: TaskRow, child: str, told: str) -> None:
         options = decode_child(row.options) if row.options else ChildOptions()
         function, template = function_of(row)
         if template:
-            await self._begin_template(template, parent, row, told, options.labels)
+            await self._begin_template(template, parent, row, child, told, options.labels)
             return
         name, _, version = function.partition("@")
         timeout, labels = options.timeout, options.labels
+        version = version or self._version_served(row.executor)
         if row.kind == "continue":
             version = await self._version_of(parent)
             labels = parent.labels or {}
@@ -286,19 +296,25 @@ class ChildStarter(Starter):
         start = FunctionStart(
             name=name, version=version, inputs=row.inputs, timeout=timeout, labels=labels or None
         )
-        await self._begin_function(start, row.worker, told, parent.tier)
+        await self._begin_function(start, child, told, parent.tier)
 
     async def _version_of(self, run: RunRow) -> str:
         plan = self._documents.known_plan(run.document)
         return plan.version if isinstance(plan, FunctionPlan) else ""
 
     async def _begin_template(
-        self, template: str, parent: RunRow, row: TaskRow, told: str, labels: Mapping[str, str]
+        self,
+        template: str,
+        parent: RunRow,
+        row: TaskRow,
+        child: str,
+        told: str,
+        labels: Mapping[str, str],
     ) -> None:
         prepared: Prepared = await self._documents.prepare(template)
         arguments = check_arguments(prepared.document, as_mapping(row.inputs))
         await self._begin_document(
-            prepared, row.worker, arguments, labels or None, tier=parent.tier, parent=told
+            prepared, child, arguments, labels or None, tier=parent.tier, parent=told
         )
 
     async def run(self, run_id: str) -> RunRow | None:

@@ -7,7 +7,15 @@ from collections import deque
 from collections.abc import Callable
 
 from ..errors import Superseded
-from ..plan import AnyPlan, AnyState, Decision, Event, FunctionState, TimePassed
+from ..plan import (
+    AnyPlan,
+    AnyState,
+    Decision,
+    Event,
+    FunctionState,
+    JournalAppended,
+    TimePassed,
+)
 from ..record import HookRow, Instant, RunRows, TaskRow, Token
 
 EVENTS = 256
@@ -59,7 +67,10 @@ class Append(Request):
             return
         self.superseded = False
         self.newest = state.answered
-        self.withheld = state.run.paused_at is not None and not state.finished
+        paused = state.run.paused_at is not None
+        event = self.event
+        assert isinstance(event, JournalAppended), "appends carry nothing else"
+        self.withheld = paused and state.serves(event.epoch, event.delivery)
 
     def done(self) -> None:
         if self.superseded:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from ..plan import (
+    EXECUTOR_OF_FUNCTION,
     AnyState,
     CancelChild,
     CancelTask,
@@ -21,6 +22,7 @@ from ..plan import (
     DispatchTask,
     NotifyHook,
     StartChild,
+    State,
     Warn,
     kept_at,
 )
@@ -39,7 +41,7 @@ from ..ports import (
     TaskBroker,
     TaskResult,
 )
-from ..record import HookRow, decode_json, hook_run_id, task_run_id
+from ..record import HookRow, TaskRow, decode_json, decode_values, hook_run_id, task_run_id
 from .children import Children
 from .faults import Faults
 from .live import LiveRun
@@ -70,6 +72,8 @@ class Relay:
         self._report = report
         self._delivered = delivered
         self.children = Children()
+        self.started: Callable[[str, Fence, str], None] = lambda task_run_id, fence, worker: None
+        self._runs_for_tasks: dict[tuple[str, Fence], str] = {}  # what is called off with its task
         self._assignments: list[Assignment] = []
         self._unsealing: set[asyncio.Task[None]] = set()  # fetch the secrets of one task each
         self._cancellations: list[Cancellation] = []
@@ -134,6 +138,9 @@ class Relay:
         if node is None:
             return  # it ended in the same decision
         row, spec, plan = node.row, node.spec, state.plan
+        if spec.executor.startswith(EXECUTOR_OF_FUNCTION) and isinstance(state, State):
+            self._begin_function(live, state, node.row)
+            return
         assignment = Assignment(
             run_id=live.run_id,
             task_run_id=task_run_id(live.run_id, ordinal),
@@ -153,6 +160,18 @@ class Relay:
         if row.artifacts_in or spec.output_artifacts:
             assignment.artifacts = _transfers(live.run_id, row.artifacts_in, ordinal, state)
         self._enqueue(live, plan.has_secrets, assignment)
+
+    def _begin_function(self, live: LiveRun, state: State, row: TaskRow) -> None:
+        """A task of a document that is a workflow function: a run of its own, whose end is the task's."""
+        task_id, fence = task_run_id(live.run_id, row.ordinal), Fence(state.run.epoch, row.delivery)
+        if state.plan.has_secrets and any(value.secret for value in decode_values(row.inputs)):
+            what = "a workflow function takes no secret as an input: its inputs are recorded"
+            outcome = Outcome(ERROR, what, error_type="secret-recorded")
+            self._report(TaskResult(task_run_id=task_id, fence=fence, outcome=outcome))
+            return
+        child = self.children.start_task(state.run, row)
+        self._runs_for_tasks[task_id, fence] = child
+        self.started(task_id, fence, child)
 
     def _hand_out_hook(self, live: LiveRun, state: AnyState, number: int) -> None:
         hook = state.hooks.get(number)
@@ -181,6 +200,11 @@ class Relay:
 
     def _call_off(self, cancellation: Cancellation) -> None:
         """A task that no broker has taken yet is not offered again."""
+        if self._runs_for_tasks:
+            key = (cancellation.task_run_id, cancellation.fence)
+            if (child := self._runs_for_tasks.pop(key, None)) is not None:
+                self.children.cancel(child, cancellation.reason)
+                return
         self._cancellations.append(cancellation)
         if self._refused:
             over = (cancellation.task_run_id, cancellation.fence)

@@ -113,6 +113,7 @@ class Runs:
         self._relay = Relay(
             broker, notifier, secrets, clock, faults, self.on_task_completed, self._hook_delivered
         )
+        self._relay.started = self.on_task_started
 
     @property
     def children(self) -> Children:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from ..plan import EXECUTOR_OF_FUNCTION
 from ..ports import Execution, Fork, HookExecution, Metrics, Omitted, TaskExecution, Value
 from ..record import (
     CALL_KINDS,
@@ -134,6 +135,8 @@ def _why_waiting(
     if row.phase.is_terminal or row.kind != "task":
         return ""
     match row.phase:
+        case Phase.RUNNING if row.executor.startswith(EXECUTOR_OF_FUNCTION):
+            return f"waiting for run {row.worker}"
         case Phase.RUNNING:
             worker = f" on worker {row.worker}" if row.worker else ""
             return f"running{worker} since {_clock(row.started_at)}"

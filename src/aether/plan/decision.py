@@ -129,6 +129,37 @@ def _no_journal(turn: Turn, event: ev.JournalAppended) -> None:
     turn.nothing = "a document keeps no journal"
 
 
+def _child_ended(turn: Turn, event: ev.ChildEnded) -> None:
+    """A task that is a function of its own ends as that did. One that was cancelled alone has failed."""
+    node = turn.state.nodes.get(event.ordinal)
+    if node is None or node.spec.body is not None:
+        turn.nothing = f"task run {event.ordinal} is over"
+        return
+    run, row = turn.state.run, node.row
+    attempt = event.run_id.removeprefix(f"{run.run_id}.{row.ordinal}:")
+    if attempt.isdecimal() and int(attempt) != row.attempt:
+        turn.nothing = f"attempt {attempt} is over; attempt {row.attempt} counts"
+        return
+    code = _CODES.get(event.phase, 2)
+    error_type = "" if code == 0 else event.phase.lower()
+    on_completed(
+        turn,
+        ev.TaskCompleted(
+            row.ordinal,
+            run.epoch,
+            row.delivery,
+            event.at,
+            code,
+            event.message,
+            event.outputs,
+            error_type,
+        ),
+    )
+
+
+_CODES = {Phase.SUCCEEDED: 0, Phase.FAILED: 2, Phase.ERROR: 3, Phase.TIMEOUT: 4}
+
+
 def _ignored(turn: Turn, event: Event) -> None:
     turn.nothing = "only runs of functions take this"
 
@@ -156,6 +187,6 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ev.JournalAppended: _no_journal,
     ev.TaskHeartbeat: _ignored,
     ev.ChildBegan: _ignored,
-    ev.ChildEnded: _ignored,
+    ev.ChildEnded: _child_ended,
     ev.CodeServed: _ignored,
 }

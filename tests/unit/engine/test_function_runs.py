@@ -8,7 +8,7 @@ import pytest
 
 from aether.adapters.executor import FunctionExecutor
 from aether.errors import InvalidState, Refused, WaitTimeout
-from aether.flow import Context, decode
+from aether.flow import Context, decode, encode
 from aether.record import Phase
 from unit.engine.function_engine import FunctionEngine
 
@@ -362,6 +362,63 @@ async def test_a_run_that_continues_as_another_has_the_result_of_the_last() -> N
         assert len(DONE) == 4
         await world.start("mother", run_id="m")
         assert await world.result("m") == 3
+
+
+# Functions as tasks of documents
+
+
+def document(**task: object) -> dict[str, object]:
+    from unit.engine.engine_world import one_task
+
+    inputs = {"parameters": [{"name": "value", "value": 4}]}
+    executor = {"type": "workflow:quick"}
+    return one_task("job", executor=executor, inputs=inputs, **task)
+
+
+async def test_a_task_of_a_document_may_be_a_function() -> None:
+    async with FunctionEngine(quick=quick) as world:
+        await world.engine.submit(document(), run_id="d")
+        await world.settle()
+        rows = await world.rows("d")
+        assert (rows.run.phase, rows.run.outputs) == (Phase.SUCCEEDED, encode(8))
+        child = (await world.rows("d.0:1")).run
+        assert (child.parent, child.name) == ("d.0", "quick")
+
+
+async def test_such_a_function_ends_with_its_document_and_survives_its_process() -> None:
+    async with FunctionEngine(quick=waiting_child) as world:
+        body = document()
+        body["spec"]["templates"][0]["task"].pop("inputs")  # type: ignore[index]
+        for run_id in ("d", "e"):
+            await world.engine.submit(body, run_id=run_id)
+        await world.settle()
+        assert (await world.engine.get("d")).waiting_for == ["job: waiting for run d.0:1"]
+        await world.process()
+        await world.signal("go", 5, run_id="d.0:1")
+        assert (await world.rows("d")).run.outputs == encode(5)
+        await world.engine.cancel("e")
+        await world.settle()
+        assert (await world.rows("e.0:1")).run.phase is Phase.CANCELLED
+
+
+async def test_a_function_that_fails_fails_its_task_which_may_try_again() -> None:
+    async def fragile(ctx: Context) -> int:
+        await ctx.step("a", note, "a")
+        if len(DONE) < 2:
+            raise ValueError("no")
+        return 7
+
+    async with FunctionEngine(quick=fragile) as world:
+        body = document()
+        task = body["spec"]["templates"][0]["task"]  # type: ignore[index]
+        task.pop("inputs")
+        task["retry"] = {"limit": 2, "expression": "true"}
+        await world.engine.submit(body, run_id="d")
+        await world.settle()
+        await world.settle()
+        rows = await world.rows("d")
+        assert (rows.run.phase, rows.run.outputs) == (Phase.SUCCEEDED, encode(7)), rows.tasks
+        assert (await world.rows("d.0:1")).run.phase is Phase.FAILED
 
 
 # Code that does not fit
