@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from ..errors import InvalidState, Problem
 from ..plan import (
     AnyState,
     Decision,
@@ -91,6 +92,9 @@ class Loader:
                 await self._leave(live, rows.run)
                 return None
             if answer is Claim.LOST:
+                if not self._store.shared:
+                    self._lost(live, _replaced())
+                    return None
                 await self._membership.confirm()
 
     def _missing(self, live: LiveRun) -> None:
@@ -147,6 +151,16 @@ class Loader:
             return head_of(entries[0].body) == unsure.head
         except (msgspec.DecodeError, ValueError):
             return False
+
+
+def _replaced() -> InvalidState:
+    return InvalidState(
+        Problem(
+            "engine-replaced",
+            "another engine has been started on this store, which one engine at a time may use",
+            fix="stop this engine, and call the other one",
+        )
+    )
 
 
 def _is_over(rows: RunRows) -> bool:

@@ -97,6 +97,8 @@ class Recovery:
         """Those that are ours now, whether this claim or an earlier one that got no answer made them so."""
         ids = [run.run_id for run in page]
         answers = await self._store.claim(ids, self._membership.number)
+        if Claim.LOST in answers and not self._store.shared:
+            return []  # another engine has been started on it
         if Claim.LOST in answers:
             await self._membership.confirm()
             answers = await self._store.claim(ids, self._membership.number)

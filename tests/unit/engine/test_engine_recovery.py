@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from aether.adapters.ids import CounterIds
 from aether.adapters.store import MemoryStore
-from aether.errors import StoreUnavailable
+from aether.errors import InvalidState, StoreUnavailable
 from aether.ports import Field, Schema
 from unit.engine.engine_world import World, one_task
 
@@ -109,3 +111,20 @@ async def test_outputs_are_held_against_the_schema_although_the_run_is_not_in_me
         world.broker.complete(first, colour="red")
         await world.settle()
         assert (await world.engine.get(runs[0])).status == "Error"
+
+
+async def test_an_engine_that_was_replaced_on_its_store_leaves_it_to_the_other():
+    async with World() as world:
+        first = world.engine
+        broker = world.broker
+        run_id = await world.submit(one_task())
+        second = await world.start()
+        first._runs._live.clear()
+        with pytest.raises(InvalidState) as replaced:
+            await first.cancel(run_id)
+        assert replaced.value.code == "engine-replaced"
+        broker.complete(broker.named("only"))
+        await world.advance(5)
+        assert str((await second.get(run_id)).status) == "Ready"
+        await second.cancel(run_id)
+        assert str((await second.get(run_id)).status) == "Cancelled"
