@@ -25,10 +25,13 @@ class World:
         self.deliveries: list[tuple[str, object]] = []
         self.auto: dict[str, object] = {}  # what waits, activities and children are answered with
         self.endless: set[object] = set()  # steps that a test keeps from ending
+        self.runtime: Runtime | None = None
+        self.graveyard: list[object] = []  # a function that is collected would run its `finally`
         self.new_process()
 
     def new_process(self) -> None:
-        """What was parked here is forgotten, as by a process that died."""
+        """What was parked here is forgotten, as by a process that died: nothing of it runs any more."""
+        self.graveyard.append(self.runtime)
         self.runtime = Runtime(
             journal=self.journal,
             clock=self.clock,
