@@ -8,7 +8,7 @@ import pytest
 
 from aether.adapters.executor import FunctionExecutor
 from aether.errors import InvalidState, Refused, WaitTimeout
-from aether.flow import Context, decode, encode
+from aether.flow import Context, WorkflowDefinition, decode, encode
 from aether.record import Phase
 from unit.engine.function_engine import FunctionEngine
 
@@ -447,6 +447,54 @@ async def test_a_stuck_run_says_why_and_goes_on_with_code_that_fits() -> None:
         await world.process()
         assert await world.result() == "first"
         assert DONE == ["a"]
+
+
+async def test_a_stuck_run_tries_again_when_other_code_is_served() -> None:
+    async def first(ctx: Context) -> str:
+        await ctx.step("a", note, "a")
+        return str(await ctx.wait_for("go"))
+
+    async def other(ctx: Context) -> str:
+        return str(await ctx.step("b", note, "b"))
+
+    async with FunctionEngine(f=first) as world:
+        await world.start("f")
+        await world.advance(seconds=2)
+        world.functions["f"] = (other, "2")
+        await world.process()
+        await world.signal("go", "on")
+        assert (await world.rows()).run.message
+        host = world.processes[-1].runtime
+        host.register(WorkflowDefinition(first, "f", "3"))  # this process gets the code that fits
+        world.processes[-1].executors.unregister("workflow:f")
+        world.processes[-1].executors.register(host.register(WorkflowDefinition(first, "f", "3")))
+        world.processes[-1].worker.refresh()
+        await world.engine.code_served("f")
+        await world.settle()
+        assert await world.result() == "on"
+
+
+async def test_a_run_that_was_put_aside_half_way_is_put_aside_once() -> None:
+    async def fails(ctx: Context) -> None:
+        await ctx.step("a", note, "a")
+        raise ValueError("no")
+
+    async with FunctionEngine(f=fails) as world:
+        await world.start("f")
+        run = (await world.rows()).run
+        delete, world.store.delete = world.store.delete, no_delete
+        await world.engine._put_aside(run)  # the process dies before the old run is deleted
+        world.store.delete = delete
+        for _ in range(2):
+            await world.advance(seconds=1)
+            await world.start("f", on_existing="restart_failed")
+        assert await world.store.run("r~2") is not None
+        assert await world.store.run("r~3") is None
+        assert DONE == ["a", "a", "a"]
+
+
+async def no_delete(run_id: str) -> bool:
+    return True
 
 
 async def test_an_end_that_does_not_come_is_waited_for_no_longer_than_asked() -> None:
