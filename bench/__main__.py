@@ -97,10 +97,11 @@ def in_words(case: Case, row: Row) -> str:
     ratio = "" if row.limit_ratio is None else f"{row.limit_ratio:.3f}"
     more = "".join(f"  {key}={value:,.2f}" for key, value in row.extra.items())
     latency = "" if row.p50_ms is None else f"  p50={row.p50_ms:.2f}ms p99={row.p99_ms:.2f}ms"
+    cpu = f"  cpu={row.cpu_s / row.n * 1_000_000:,.1f}us" if row.cpu_s else ""
     return (
         f"{row.case:22} {row.n:>7,} {row.seconds * 1000:>8.1f}ms"
         f" {row.per_second:>9,.0f} {case.unit[:4]}/s {row.spread:>6.0%} {ratio:>9}"
-        f"  {case.bar}{latency}{more}"
+        f"  {case.bar}{latency}{cpu}{more}"
     )
 
 
