@@ -175,9 +175,7 @@ class Aether(engine.ForkShortcuts, Documents, Functions):
             registry=registry,
             offload=self._pool,
         )
-        self._code = CodeFirst(
-            self._engine, self._executors, self._pool, self._clock, errors, slots
-        )
+        self._code = CodeFirst(self._engine, self._executors, self._pool, self._clock, errors)
         self._finish = not url.startswith("memory:") if finish is None else finish
         self._opened = False
         self._opening: asyncio.Lock | None = None

@@ -43,6 +43,7 @@ from ..sdk import Activity, ActivityExecutor, Schedule, Workflow
 
 _OPEN = (Phase.CREATED, Phase.READY, Phase.RUNNING, Phase.SUSPENDED)
 _MOST_FOUND = 10_000
+_THREADS = 1_000_000
 _LONG = timedelta(minutes=1)
 
 
@@ -56,14 +57,14 @@ class CodeFirst:
         pool: ThreadPool,
         clock: Clock,
         errors: ErrorSink,
-        slots: int,
     ) -> None:
         self._engine = engine_
         self._executors = executors
         self._pool = pool
         self._clock = clock
-        # A plain workflow keeps its thread while it waits here: there must be one for each slot.
-        self._threads = ThreadPool(slots, "aether-workflows")
+        # A plain workflow, and each of its parallel branches, keeps its thread while it waits here. They
+        # wait for each other, so none may want for a thread; they are made only as they are needed.
+        self._threads = ThreadPool(_THREADS, "aether-workflows")
         self._runtime = Runtime(
             journal=engine_.journal,
             clock=clock,

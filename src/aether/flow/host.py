@@ -26,8 +26,9 @@ _STUBBORN: list[Any] = []  # functions that never end: letting go of one would r
 class Runtime:
     """What function runs share in a process: ports, the functions, the runs that live or are parked here.
 
-    `offload` runs plain steps. `threads` runs plain workflow functions: each keeps its thread for as long
-    as it waits here, so it must not run out of threads that steps, or other workflows, wait for.
+    `offload` runs plain steps. `threads` runs plain workflow functions and their parallel branches: each
+    keeps its thread for as long as it waits here, and they wait for each other, so it must have a thread for
+    each and every one of them.
     `memory` bounds what parked functions may keep, in bytes, roughly.
     """
 

@@ -18,7 +18,7 @@ class World:
         self.clock = FakeClock()
         self.faults: list[object] = []
         self.journal = MemoryJournal(self.clock, self.deliver)
-        self.pools = [ThreadPool(8, "steps"), ThreadPool(100, "flows")]
+        self.pools = [ThreadPool(8, "steps"), ThreadPool(100_000, "flows")]
         self.memory = memory
         self.hosts = {}
         self.tasks: set[asyncio.Task] = set()

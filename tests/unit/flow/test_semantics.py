@@ -781,3 +781,24 @@ async def test_fault_of_the_journal_costs_a_replay_and_not_the_run(world):
     assert decode(book.root.outputs) == "done"
     assert count == [0, 1, 1, 2, 3]
     assert len(world.faults) == 1
+
+
+async def test_plain_branches_take_turns_and_their_steps_run_at_the_same_time(world):
+    inside, turns, all_here = [], [], asyncio.Event()
+
+    async def meet(n):
+        inside.append(n)
+        if len(inside) == 150:
+            all_here.set()
+        await all_here.wait()
+        return n
+
+    def flow(ctx):
+        def branch(n):
+            turns.append(n)
+            return ctx.step("s", meet, n)
+
+        return ctx.parallel([lambda n=n: branch(n) for n in range(150)])
+
+    assert await world.run(flow) == list(range(150))
+    assert turns == list(range(150))
