@@ -84,8 +84,11 @@ class Neighbours:
                     item.done()  # it only was to be looked at
                 else:
                     self._letters.send(run_id, holder, item)
-            elif isinstance(item, ChildEnded | ChildBegan):
-                self._letters.forward(run_id, f"child:{item.ordinal}", holder, item)
+            elif isinstance(item, ChildEnded):
+                key = f"child:{item.ordinal}:{item.run_id}"
+                self._letters.forward(run_id, key, holder, item)
+            elif isinstance(item, ChildBegan):
+                self._letters.forward(run_id, f"began:{item.ordinal}", holder, item)
             elif isinstance(item, TaskCompleted) and item.epoch == run.epoch:
                 key = f"{item.ordinal}:{item.epoch}:{item.delivery}"
                 self._letters.forward(run_id, key, holder, item)
