@@ -34,6 +34,7 @@ class Process:
             evaluator=CelEvaluator(),
             timeout_watcher=HeapTimeoutWatcher(world.clock, world.errors),
             error_sink=world.errors,
+            volatile=MemoryStore() if world.tiered else None,
         )
         self.executors = Executors()
         self.pools = [ThreadPool(4, "steps"), ThreadPool(20, "flows")]
@@ -76,6 +77,7 @@ class FunctionEngine:
         self.ids = CounterIds()
         self.functions = {name: (function, "1") for name, function in functions.items()}
         self.extra: list = []
+        self.tiered = False  # set it before the first process
         self.processes: list[Process] = []
 
     async def __aenter__(self):

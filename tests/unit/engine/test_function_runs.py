@@ -68,6 +68,23 @@ async def test_a_parked_run_is_not_delivered_again_when_its_engine_dies() -> Non
         assert (rows.tasks[0].phase, rows.tasks[0].delivery) == (Phase.SUSPENDED, 1)
 
 
+@pytest.mark.parametrize("tier", ["memory", "snapshot", "state-action-log"])
+async def test_functions_and_their_children_run_in_every_tier(tier: str) -> None:
+    world = FunctionEngine(order=order, parent=parent, quick=quick)
+    world.tiered = True
+    async with world:
+        await world.start("order", "o-1", tier=tier)
+        await world.advance(hours=1)
+        if tier != "memory":
+            await world.process()
+        await world.signal("approval", "yes")
+        assert await world.result() == "o-1: 3 yes"
+        assert DONE == ["stock", "ship"]
+        await world.start("parent", 4, run_id="p", tier=tier)
+        assert await world.result("p") == 8
+        assert [child.tier for child in (await world.engine.list()).runs] == [tier] * 3
+
+
 # Ids
 
 
