@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from ..engine import forks_of_each, moment, origin_of, whole_page
 from ..ports import Fork, Page, Store
-from ..record import Instant, RunRow
+from ..record import Instant, RunRow, decode_json, is_ciphered
 from . import exits
 from .filters import query_of, run_filters
 from .inspection import database_options, echo_json, reading, waiting_reasons
-from .output import VALUE_WIDTH
+from .output import VALUE_WIDTH, json_text
 from .progress import LOOKS, one_line, took
 from .result import duration_text, instant_text, link
 
@@ -65,6 +65,8 @@ def summary(row: RunRow, waiting_for: Sequence[str], forks: Sequence[Fork] = ())
         "namespace": row.namespace,
         "cronID": row.cron_id,
         "labels": row.labels or {},
+        "attributes": row.attributes or {},
+        "reported": reported(row),
         "phase": str(row.phase),
         "message": row.message,
         "createdAt": _instant(row.created_at),
@@ -89,6 +91,8 @@ def _show(page: Page, reasons: Mapping[str, Sequence[str]]) -> None:
         text = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
         colour = LOOKS[row.phase][1]
         click.echo(click.style(text[: widths[0]], fg=colour) + text[widths[0] :].rstrip())
+        if said := ", ".join(f"{k} = {json_text(v)}" for k, v in reported(row).items()):
+            click.echo(click.style("    says: ", fg="cyan") + one_line(said, VALUE_WIDTH))
         told = reasons.get(row.run_id, ())
         for reason in told[:_REASONS]:
             click.echo(click.style("    waits: ", fg="yellow") + one_line(reason, VALUE_WIDTH))
@@ -98,6 +102,14 @@ def _show(page: Page, reasons: Mapping[str, Sequence[str]]) -> None:
             click.echo(f"    {one_line(row.message, VALUE_WIDTH)}")
     if page.cursor:
         click.echo(f"there are more: --after {page.cursor}")
+
+
+def reported(row: RunRow) -> dict[str, Any]:
+    """What a function says of itself, unless it cannot be read without a key."""
+    if not row.status or is_ciphered(row.status):
+        return {}
+    said = decode_json(row.status)
+    return said if isinstance(said, dict) else {}
 
 
 def _cells(row: RunRow) -> list[str]:
