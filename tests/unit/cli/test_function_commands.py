@@ -43,7 +43,8 @@ def database(tmp_path: Path) -> str:
 
 def call(*words: str) -> str:
     result = CliRunner().invoke(cli, list(words), standalone_mode=False)
-    assert not result.return_value and result.exception is None, result.output
+    assert result.exception is None
+    assert not result.return_value, result.output
     return result.output
 
 
