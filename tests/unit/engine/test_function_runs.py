@@ -9,6 +9,7 @@ import pytest
 from aether.adapters.executor import FunctionExecutor
 from aether.errors import InvalidState, Refused, WaitTimeout
 from aether.flow import Context, WorkflowDefinition, decode, encode
+from aether.ports import Request, Schema
 from aether.record import Phase
 from unit.engine.function_engine import FunctionEngine
 
@@ -379,6 +380,38 @@ async def test_a_run_that_continues_as_another_has_the_result_of_the_last() -> N
         assert len(DONE) == 4
         await world.start("mother", run_id="m")
         assert await world.result("m") == 3
+
+
+async def test_a_child_may_be_a_stored_template() -> None:
+    from unit.engine.engine_world import one_task
+
+    async def caller(ctx: Context, n: int) -> object:
+        return await ctx.child("doubling", value=n)
+
+    class Doubling:
+        schema = Schema(type="work")
+
+        async def execute(self, request: Request) -> dict[str, object]:
+            return {"result": request.inputs["value"] * 2}
+
+    template = one_task("job")
+    template["kind"] = "WorkflowTemplate"
+    template["metadata"]["name"] = "doubling"
+    spec = template["spec"]
+    spec["arguments"] = {"parameters": [{"name": "value", "type": "int"}]}
+    given = {"name": "value", "valueFrom": {"parameter": "workflow.parameters.value"}}
+    spec["templates"][0]["task"]["inputs"] = {"parameters": [given]}
+    world = FunctionEngine(caller=caller)
+    world.extra.append(Doubling())
+    async with world:
+        await world.engine.put_template(template)
+        await world.start("caller", 21)
+        assert await world.result() in (42, {"result": 42})
+        [row] = [row for row in (await world.rows()).tasks.values() if row.kind == "child"]
+        assert (await world.rows(row.worker)).run.parent == "r.1"
+        with pytest.raises(Exception, match="is str"):
+            await world.start("caller", "x", run_id="s")
+            await world.result("s")
 
 
 # Functions as tasks of documents
