@@ -63,6 +63,7 @@ class Children:
 
     def __init__(self) -> None:
         self._starter: Starter | None = None
+        self.forget: Callable[[str], None] = lambda run_id: None
         self._tasks: dict[str, asyncio.Task[None]] = {}  # the last thing under way, by child
         self._watching: set[asyncio.Task[None]] = (
             set()
@@ -110,6 +111,7 @@ class Children:
 
     def ended(self, run: RunRow) -> None:
         """A run that somebody may wait for is over."""
+        self.forget(run.run_id)
         parent = parse_task_run_id(run.parent)
         if parent is not None and not continued_as(run):  # else the one that goes on will tell
             self._tell(parent[0], self._end_of(parent[1], run))

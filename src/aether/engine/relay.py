@@ -72,6 +72,8 @@ class Relay:
         self._report = report
         self._delivered = delivered
         self.children = Children()
+        self.children.forget = self._forget_function
+        self._tasks_of_runs: dict[str, tuple[str, Fence]] = {}
         self.started: Callable[[str, Fence, str], None] = lambda task_run_id, fence, worker: None
         self._runs_for_tasks: dict[tuple[str, Fence], str] = {}  # what is called off with its task
         self._assignments: list[Assignment] = []
@@ -170,8 +172,14 @@ class Relay:
             self._report(TaskResult(task_run_id=task_id, fence=fence, outcome=outcome))
             return
         child = self.children.start_task(state.run, row)
+        self._forget_function(child)  # of an earlier delivery
         self._runs_for_tasks[task_id, fence] = child
+        self._tasks_of_runs[child] = task_id, fence
         self.started(task_id, fence, child)
+
+    def _forget_function(self, child: str) -> None:
+        if self._tasks_of_runs and (key := self._tasks_of_runs.pop(child, None)) is not None:
+            self._runs_for_tasks.pop(key, None)
 
     def _hand_out_hook(self, live: LiveRun, state: AnyState, number: int) -> None:
         hook = state.hooks.get(number)
@@ -203,6 +211,7 @@ class Relay:
         if self._runs_for_tasks:
             key = (cancellation.task_run_id, cancellation.fence)
             if (child := self._runs_for_tasks.pop(key, None)) is not None:
+                self._tasks_of_runs.pop(child, None)
                 self.children.cancel(child, cancellation.reason)
                 return
         self._cancellations.append(cancellation)

@@ -552,3 +552,14 @@ async def test_an_end_that_does_not_come_is_waited_for_no_longer_than_asked() ->
         await world.start("order", "o")
         with pytest.raises(WaitTimeout):
             await world.result()
+
+
+async def test_nothing_is_remembered_of_tasks_whose_function_is_over() -> None:
+    async with FunctionEngine(quick=quick) as world:
+        for n in range(3):
+            await world.engine.submit(document(), run_id=f"d{n}")
+        await world.settle()
+        relay = world.engine._runs._relay
+        assert not relay._runs_for_tasks
+        assert not relay._tasks_of_runs
+        assert not relay.children._tasks
