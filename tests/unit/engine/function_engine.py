@@ -104,10 +104,30 @@ class FunctionEngine:
         return self.processes[-1].engine
 
     async def settle(self) -> None:
-        for _ in range(3):
+        """Until nothing moves, threads and disk included; what waits for the clock stands still."""
+        quiet = 0
+        for _ in range(4_000):
             await self.clock.settle()
+            quiet = 0 if self._moves() else quiet + 1
+            if quiet == 4:
+                break
             await asyncio.sleep(0.0005)
-        await self.clock.settle()
+
+    def _moves(self) -> bool:
+        for process in self.processes:
+            if any(live.busy or live.queued for live in process.engine._runs._live.values()):
+                return True
+            if process.engine._runs.children._tasks:
+                return True
+            running = process.worker._running.values()
+            if any(not each.assignment.executor_type.startswith("workflow:") for each in running):
+                return True
+            for run in process.runtime._live.values():
+                calls = run.local._running
+                plain = any(not asyncio.iscoroutinefunction(call.function) for call in calls)
+                if plain or (run.is_plain and run.threads.busy):
+                    return True
+        return False
 
     async def advance(self, **span) -> None:
         await self.clock.advance(timedelta(**span))
