@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
 
-.PHONY: help run test check format bench crash sim sim-long docs lock setup clean
+.PHONY: help run serve test check format bench crash sim sim-long docs lock setup clean
 
 help: ## list these verbs
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -26,6 +26,9 @@ help: ## list these verbs
 run: $(RUN_STAMP) ## run a document (DOCUMENT=...), print its result and where its report lies
 	@mkdir -p out
 	@$(BIN)/aether run $(DOCUMENT) --report out/report.html $(ARGS)
+
+serve: $(RUN_STAMP) ## serve runs over HTTP, with pages and metrics, until Ctrl-C (ARGS='--http-port 8000')
+	@$(BIN)/aether serve $(ARGS)
 
 test: $(DEV_STAMP) ## run the tests (TESTS=path, ARGS='-k name')
 	$(BIN)/python -m pytest $(TESTS) $(ARGS)
@@ -64,9 +67,9 @@ setup: $(DEV_STAMP) ## build the environment only
 lock: ## write requirements/*.txt anew from pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip --quiet install pip-tools
-	$(VENV)-lock/bin/pip-compile $(LOCK) --extra http --output-file requirements/run.txt \
+	$(VENV)-lock/bin/pip-compile $(LOCK) --extra http --extra server --output-file requirements/run.txt \
 		pyproject.toml requirements/build.in
-	$(VENV)-lock/bin/pip-compile $(LOCK) --extra encryption --extra http --extra postgres --extra testing --extra dev --constraint requirements/run.txt \
+	$(VENV)-lock/bin/pip-compile $(LOCK) --extra encryption --extra http --extra server --extra postgres --extra testing --extra dev --constraint requirements/run.txt \
 		--output-file requirements/dev.txt pyproject.toml requirements/build.in
 
 clean: ## remove the environment and everything generated

@@ -70,8 +70,8 @@ def test_the_lock_holds_nothing_but_versions_and_hashes(lock: Path) -> None:
 
 def test_the_locks_hold_every_dependency_and_the_build_backend() -> None:
     run = {canonical(requirement) for requirement in PROJECT["dependencies"]} - {"tzdata"}
-    run |= {canonical(requirement) for requirement in PROJECT["optional-dependencies"]["http"]}
     extras = PROJECT["optional-dependencies"]
+    run |= {canonical(requirement) for extra in ("http", "server") for requirement in extras[extra]}
     dev = {canonical(tool) for extra in ("dev", "testing") for tool in extras[extra]}
     assert run | {"hatchling"} <= {canonical(name) for name in pinned(LOCKS[0])}
     assert run | dev <= {canonical(name) for name in pinned(LOCKS[1])}
