@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import platform
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
-from .. import engine, worker
-from ..adapters.broker import LocalBroker
-from ..adapters.clock import SystemClock
-from ..adapters.cron import CronsimScheduler
-from ..adapters.errors import LogSink
+from .. import engine
 from ..adapters.executor import (
     AwaitExecutor,
     EchoExecutor,
-    Executors,
     FunctionExecutor,
     HttpExecutor,
     ShellExecutor,
-    ThreadPool,
 )
-from ..adapters.ids import UuidV7Ids
 from ..adapters.loop_thread import LoopThread
-from ..adapters.secrets import EnvSecrets
-from ..adapters.store import MemoryStore
-from ..adapters.timeouts import HeapTimeoutWatcher
-from ..adapters.variables import SystemVars
-from ..adapters.workers import MemoryWorkers
 from ..errors import InvalidState, Problem
 from ..expr import Evaluator
 from ..ports import (
@@ -49,22 +35,17 @@ from ..ports import (
 )
 from ..record import ACTION_LOG
 from ..sdk import Activity, Blocking, Functions, Served, Workflow
-from .code import CodeFirst
 from .documents import Documents
 from .forever import serve_until_told
-from .parts import (
-    Engine,
-    default_repositories,
-    evaluator_for,
-    keyring_of,
-    store_for,
-    url_or_default,
-)
+from .guard import Guard
+from .life import Life, Settings, Threads
+from .parts import url_or_default
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_WORKER = "local"
 LEASE = timedelta(seconds=10)
+GRACE = timedelta(seconds=5)
+SHORT = timedelta(seconds=1)
 _SHIPPED = (EchoExecutor, HttpExecutor, ShellExecutor, AwaitExecutor)
 
 
@@ -118,121 +99,93 @@ class Aether(engine.ForkShortcuts, Documents, Functions):
     ) -> None:
         Functions.__init__(self)
         url = url_or_default(url)
-        self._clock = clock or SystemClock()
-        errors = error_sink or LogSink()
-        secrets = secrets or EnvSecrets()
-        keyring = keyring_of(encryption, secrets)
-        if keyring is not None:
-            secrets = engine.Reserved(secrets, keyring)
-        self._packers = ThreadPool(2, "aether-payloads")
-        self._store = engine.with_payloads(
-            store or store_for(url, history),
-            threshold=blob_threshold,
-            keyring=keyring,
-            offload=self._packers,
-            clock=self._clock,
-            errors=errors,
-        )
-        self._broker = broker or LocalBroker()
-        self._executors = Executors()
-        self._pool = ThreadPool()
-        self._ids = id_generator or UuidV7Ids()
-        repositories = default_repositories() if artifacts is None else artifacts
-        registry = MemoryWorkers(self._clock)
-        for shipped in _SHIPPED:
-            self._executors.register(shipped())
-        self._engine = Engine(
-            clock=self._clock,
-            store=self._store,
-            broker=self._broker,
-            id_generator=self._ids,
-            evaluator=evaluator_for(evaluator),
+        self._settings = Settings(
+            url=url,
+            store=store,
+            broker=broker,
+            id_generator=id_generator,
+            evaluator=evaluator,
             notifier=notifier,
-            timeout_watcher=HeapTimeoutWatcher(self._clock, errors),
-            cron_scheduler=cron_scheduler or CronsimScheduler(self._clock, errors),
-            secret_provider=secrets,
-            artifact_repositories=repositories,
-            vars_sources=(SystemVars(), *variables),
-            worker_registry=registry,
-            error_sink=errors,
+            cron_scheduler=cron_scheduler,
+            secrets=secrets,
+            artifacts=artifacts,
+            variables=variables,
+            error_sink=error_sink,
+            clock=clock,
+            history=history,
+            slots=slots,
             notify=notify,
             audit_key=audit_key,
             retention=retention,
-            volatile=MemoryStore(),
             tier=tier,
             lease=lease,
-            node=node or f"{platform.node()}:{os.getpid()}",
+            node=node,
+            blob_threshold=blob_threshold,
             payload_limit=payload_limit,
+            encryption=encryption,
         )
-        self._worker = worker.Worker(
-            self._broker,
-            self._executors,
-            worker_id=_WORKER,
-            clock=self._clock,
-            slots=slots,
-            artifacts={repository.type: repository for repository in repositories},
-            errors=errors,
-            registry=registry,
-            offload=self._pool,
-        )
-        self._code = CodeFirst(self._engine, self._executors, self._pool, self._clock, errors)
+        self._pool = Threads()
+        self._registered: list[Executor] = [shipped() for shipped in _SHIPPED]
+        self._life = Life(self._settings, self._pool, self._registered)
         self._finish = not url.startswith("memory:") if finish is None else finish
-        self._opened = False
-        self._opening: asyncio.Lock | None = None
+        self._guard = Guard()
         self._sync: Blocking | None = None
 
     @property
+    def _engine(self) -> engine.Engine:
+        return self._life.engine
+
+    @property
     def engine(self) -> engine.Engine:
-        """The engine itself, for calls that have no shortcut here."""
-        return self._engine
+        """The engine itself, for calls that have no shortcut here. Another one after each start."""
+        return self._life.engine
+
+    @property
+    def _store(self) -> Store:
+        return self._life.store
 
     async def __aenter__(self) -> Self:
         await self.start()
+        self._guard.leave()  # whoever enters will also go
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        await (self._end() if kind is None else self.stop())
+
+    async def _end(self) -> None:
         try:
-            if kind is None and self._finish:
-                await self._code.finish_found()
+            if self._finish and self._life.opened:
+                await self._life.code.finish_found()
         finally:
             await self.stop()
 
     async def start(self) -> None:
         """Open the store, take up unfinished runs, and begin to work. A start that fails stops what it
-        began."""
-        self._code.serve(self._workflows.values(), self._activities.values())
-        for executor_type in self._executors.types():
-            await self._announce(executor_type)
-        await self._engine.start()
-        self._opened = True
-        try:
-            # A process that was killed could not say that its executors are gone.
-            if not self._store.shared:  # else other nodes may serve them still
-                await self._engine.unregister_schemas(_WORKER)
-            for executor_type in self._executors.types():
-                await self._announce(executor_type)
-            if self._finish:
-                await self._code.find_unfinished()
-            await self._worker.start()
-            await self._code.schedule(self._workflows.values())
-        except BaseException:
-            await self.stop()
-            raise
+        began. Does nothing when the app is up."""
+        async with self._guard.alone() as lost:
+            if self._life.opened and not lost:
+                return
+            if self._life.over or lost:
+                self._life = Life(self._settings, self._pool, self._registered)
+            try:
+                await self._life.open(
+                    self._workflows.values(), self._activities.values(), finish=self._finish
+                )
+            except BaseException:
+                self._guard.forget()
+                raise
 
-    async def stop(self, grace: timedelta = timedelta(seconds=5)) -> None:
-        """Let what runs end within `grace`, then stop. Unfinished runs stay in the store. Idempotent."""
-        if not self._opened:
+    async def stop(self, grace: timedelta = GRACE) -> None:
+        """Let what runs end within `grace`, then stop. Unfinished runs stay in the store. Idempotent, and
+        the app may be started again."""
+        if not self._life.opened:
             return
-        self._opened = False
-        async with AsyncExitStack() as stack:
-            stack.callback(self._pool.close)
-            stack.callback(self._code.close)
-            stack.callback(self._packers.close)
-            stack.push_async_callback(self._store.close)
-            stack.push_async_callback(self._engine.stop)
-            if not self._store.shared:
-                stack.push_async_callback(self._engine.unregister_schemas, _WORKER)
-            await self._worker.stop(grace)
+        self._guard.leave()
+        try:
+            await self._life.close(grace)
+        finally:
+            self._pool.close()
+            self._guard.forget()
 
     # Executors
 
@@ -250,7 +203,7 @@ class Aether(engine.ForkShortcuts, Documents, Functions):
 
     def register(self, executor: Executor) -> None:
         """Serve one more executor type. Its schema is checked at submit and at completion."""
-        if self._opened:
+        if self._life.opened:
             raise InvalidState(
                 Problem(
                     "already-started",
@@ -258,12 +211,8 @@ class Aether(engine.ForkShortcuts, Documents, Functions):
                     fix="register executors before `async with` enters",
                 )
             )
-        self._executors.register(executor)
-
-    async def _announce(self, executor_type: str) -> None:
-        schema = self._executors.schema(executor_type)
-        if schema is not None:
-            await self._engine.register_schema(schema, _WORKER)
+        self._life.executors.register(executor)
+        self._registered.append(executor)
 
     # Functions
 
@@ -271,7 +220,7 @@ class Aether(engine.ForkShortcuts, Documents, Functions):
     def sync(self) -> Blocking:
         """The same app for code that blocks: scripts, Flask, Django. See `sdk.Blocking`."""
         if self._sync is None:
-            self._sync = Blocking(self, LoopThread(), self.stop)
+            self._sync = Blocking(self, LoopThread(), self._end)
         return self._sync
 
     def run(self, functions: Iterable[Served] = ()) -> None:
@@ -287,32 +236,22 @@ class Aether(engine.ForkShortcuts, Documents, Functions):
     async def complete(self, token: str, result: Any = None) -> None:
         """Bring the result of an activity that called `activity.complete_later()`; `token` is from its
         `activity.info()`. A second one, and one that comes too late, changes nothing."""
-        await self._code.complete(token, result)
+        await self._life.code.complete(token, result)
 
     async def fail(self, token: str, error: Exception) -> None:
         """Bring the failure of such an activity; its retries apply."""
-        await self._code.fail(token, error)
+        await self._life.code.fail(token, error)
 
     def _do_runs(self) -> FunctionRuns:
-        return self._code
+        return self._life.code
 
     async def _do_start(self) -> None:
-        if self._opened:
-            return
-        if self._opening is None:
-            self._opening = asyncio.Lock()
-        async with self._opening:
-            if not self._opened:
-                await self.start()
+        if not self._life.opened or not self._guard.here:
+            await self.start()
+            self._guard.stand(lambda: self.stop(SHORT))  # nobody has promised to stop it
 
     async def _do_serve(
         self, workflows: Iterable[Workflow[Any, Any]], activities: Iterable[Activity[..., Any]]
     ) -> None:
-        if not self._opened:
-            return  # the start serves them
-        fresh = self._code.serve(workflows, activities)
-        for executor_type in fresh:
-            await self._announce(executor_type)
-        if fresh:
-            self._worker.refresh()
-            await self._code.schedule(workflows)
+        if self._life.opened:  # else the start serves them
+            await self._life.serve(workflows, activities)

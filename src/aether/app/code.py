@@ -32,6 +32,7 @@ from ..ports import (
     Execution,
     Fence,
     FunctionStart,
+    Offload,
     Outcome,
     RunEnd,
     RunQuery,
@@ -54,7 +55,7 @@ class CodeFirst:
         self,
         engine_: engine.Engine,
         executors: Executors,
-        pool: ThreadPool,
+        pool: Offload,
         clock: Clock,
         errors: ErrorSink,
     ) -> None:

@@ -22,9 +22,11 @@ from ..ports import (
 
 
 class Documents:
-    """A part of `Aether`, which sets `_engine`."""
+    """A part of `Aether`, which says what `_engine` is."""
 
-    _engine: engine.Engine
+    @property
+    def _engine(self) -> engine.Engine:
+        raise NotImplementedError
 
     # Runs
 

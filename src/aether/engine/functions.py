@@ -148,9 +148,8 @@ class Functions:
         self._must_run("end")
         span = _micros(timeout)
         until = None if span is None else self._clock.now() + span
-        asked = run_id
+        asked, left = run_id, span
         while True:
-            left = None if until is None else max(0, until - self._clock.now())
             rows = await self._runs.wait(run_id, left)
             run = rows.run if rows is not None else await self._store.run(run_id)
             if run is None:
@@ -159,6 +158,7 @@ class Functions:
             if not following or await self._store.run(following) is None:
                 return RunEnd(run_id, run.phase, run.message, run.outputs)
             run_id = following
+            left = None if until is None else max(0, until - self._clock.now())
 
     # Signals and updates
 

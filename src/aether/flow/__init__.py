@@ -28,6 +28,8 @@ from .errors import rebuilt as rebuilt
 from .options import Retry as Retry
 from .options import Span as Span
 from .options import activity_options as activity_options
+from .options import aware as aware
+from .options import labels_of as labels_of
 from .options import micros as micros
 from .blocking import BlockingContext as BlockingContext
 from .calls import SignalTimeout as SignalTimeout

@@ -119,11 +119,18 @@ class BlockingContext(CallMaker):
         return results
 
     def sleep(
-        self, span: Span = 0, /, *, minutes: float = 0, hours: float = 0, days: float = 0
+        self,
+        span: Span = 0,
+        /,
+        *,
+        seconds: float = 0,
+        minutes: float = 0,
+        hours: float = 0,
+        days: float = 0,
     ) -> None:
         """Sleeps for a span. Durable: while it sleeps for long the run holds no thread: this function is
         unwound, and led back here from its record when the time has come."""
-        self._wait(self.timer_call(span, minutes, hours, days))
+        self._wait(self.timer_call(span, seconds, minutes, hours, days))
 
     def sleep_until(self, at: datetime, /) -> None:
         """Sleeps until an instant, which must name its time zone. Durable, as `sleep` is."""

@@ -178,11 +178,18 @@ class Context(CallMaker):
         return await MapOfSteps(self._run, call, items, limit, on_failure).results()
 
     def sleep(
-        self, span: Span = 0, /, *, minutes: float = 0, hours: float = 0, days: float = 0
+        self,
+        span: Span = 0,
+        /,
+        *,
+        seconds: float = 0,
+        minutes: float = 0,
+        hours: float = 0,
+        days: float = 0,
     ) -> Coroutine[Any, Any, None]:
-        """Sleeps for a span: seconds, a text like "1h30m", a timedelta, or minutes, hours and days. Durable:
+        """Sleeps for a span: seconds, a text like "1h30m", a timedelta, or its parts by name. Durable:
         the instant is recorded, and while it sleeps for long the run holds no slot and no memory."""
-        return self._run.perform(self.timer_call(span, minutes, hours, days))
+        return self._run.perform(self.timer_call(span, seconds, minutes, hours, days))
 
     def sleep_until(self, at: datetime, /) -> Coroutine[Any, Any, None]:
         """Sleeps until an instant, which must name its time zone. Durable, as `sleep` is."""

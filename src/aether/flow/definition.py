@@ -41,16 +41,16 @@ class Signature:
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments by name, as they are recorded. Raises TypeError as a plain call would."""
-        if not kwargs and len(args) == len(self._names):
+        if self._names and not kwargs and len(args) == len(self._names):
             return dict(zip(self._names, args, strict=True))
-        bound = self._signature.bind(*args, **kwargs).arguments
+        try:
+            bound = self._signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{name_of(self._function)}(): {error}") from None
         more = bound.pop(self._var_keyword, None) if self._var_keyword else None
         return {**bound, **more} if more else bound
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes | None:
-        if not args and not kwargs and not self._names:
-            self._signature.bind()
-            return None
         return codec.encode_inputs(self.bind(args, kwargs))
 
     def call_arguments(self, inputs: bytes | None) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import sys
 import traceback
+from os.path import dirname, sep
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from . import codec
 ERROR = "error"
 _CAUSES = 8
 _LINES = 16_384  # characters of a traceback that are kept: its end says where it happened
-_OURS = __name__.rpartition(".")[0]
+_OURS = dirname(dirname(__file__)) + sep
 
 
 class Recorded(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -157,7 +158,7 @@ def _label(kind: type) -> str:
 
 
 def _traceback(error: BaseException) -> str:
-    """Where it happened, in user code: our own frames at the top say nothing to its author."""
+    """Where it happened, in user code: our own frames say nothing to its author."""
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(frame.filename)
     ]
@@ -166,6 +167,4 @@ def _traceback(error: BaseException) -> str:
 
 
 def _is_ours(filename: str) -> bool:
-    package = sys.modules.get(_OURS)
-    room = getattr(package, "__file__", None)
-    return room is not None and filename.startswith(room.removesuffix("__init__.py"))
+    return filename.startswith(_OURS)

@@ -15,7 +15,7 @@ from ..record import ChildOptions, StatusSet, encode_json
 from . import codec
 from .calls import ActivityCall, ChildCall, ContinueAsNew, StepCall, TimerCall, WaitCall
 from .definition import WorkflowDefinition
-from .options import Retry, Span, activity_options, micros
+from .options import Retry, Span, activity_options, aware, labels_of, micros
 from .places import (
     activity_of,
     encode_arguments,
@@ -242,21 +242,16 @@ class CallMaker:
         )
 
     def timer_call(
-        self, span: Span = 0, minutes: float = 0, hours: float = 0, days: float = 0
+        self, span: Span, seconds: float, minutes: float, hours: float, days: float
     ) -> TimerCall:
-        total = micros(span) + round((minutes * 60 + hours * 3_600 + days * 86_400) * 1_000_000)
+        total = micros(span)
+        if seconds or minutes or hours or days:
+            total += micros(seconds + minutes * 60 + hours * 3_600 + days * 86_400)
         return TimerCall(line_of_caller(), self._run.clock.now() + total)
 
     def instant_call(self, at: datetime) -> TimerCall:
-        if at.tzinfo is None:
-            raise Refused(
-                Problem(
-                    "naive-instant",
-                    f"ctx.sleep_until was given {at}, which names no time zone",
-                    fix="pass an aware datetime: datetime(…, tzinfo=UTC), or ctx.now() + timedelta(…)",
-                )
-            )
-        return TimerCall(line_of_caller(), (at - _EPOCH) // _MICROSECOND)
+        instant = (aware(at, "ctx.sleep_until") - _EPOCH) // _MICROSECOND
+        return TimerCall(line_of_caller(), instant)
 
     def wait_call(self, signal: str, type: Any, timeout: Span | None) -> WaitCall:  # noqa: A002
         deadline = None
@@ -316,7 +311,7 @@ class CallMaker:
         options = ChildOptions(
             on_parent_end=on_parent_end,
             timeout=micros(timeout, "timeout"),
-            labels=dict(labels or {}),
+            labels=labels_of(labels),
         )
         workflow = workflow_of(target) or self._run.runtime.workflow_of(target)
         template, hint = "", None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import msgspec
@@ -36,6 +37,34 @@ def micros(span: Span | None, what: str = "the span") -> int:
             )
         )
     return found
+
+
+def labels_of(labels: Mapping[str, str] | None) -> dict[str, str]:
+    """`labels` as a run keeps them. Raises Refused `bad-labels`."""
+    found = dict(labels or {})
+    for name, value in found.items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise Refused(
+                Problem(
+                    "bad-labels",
+                    f"the label {name!r} is {value!r}, and labels are texts",
+                    fix='write labels={"team": "billing", "priority": "3"}',
+                )
+            )
+    return found
+
+
+def aware(at: datetime, what: str) -> datetime:
+    """`at`, if it names its time zone. Raises Refused `naive-instant`."""
+    if at.tzinfo is None:
+        raise Refused(
+            Problem(
+                "naive-instant",
+                f"{what} was given {at}, which names no time zone",
+                fix="pass an aware datetime: datetime(…, tzinfo=UTC), or ctx.now() + timedelta(…)",
+            )
+        )
+    return at
 
 
 class Retry(msgspec.Struct, frozen=True):

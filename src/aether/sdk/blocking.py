@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from ..flow import Span
 from ..ports import Execution
 from .functions import Functions, Served
 from .handle import Handle
-from .workflow import Workflow
+from .workflow import OnExisting, Startable, Workflow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -100,38 +100,50 @@ class Blocking:
         self._loop.call(self._stop)
         self._loop.close()
 
+    @overload
     def start(
-        self, workflow: Workflow[P, R], *args: P.args, **kwargs: P.kwargs
-    ) -> BlockingHandle[R]:
-        return BlockingHandle(self._loop.call(lambda: workflow.start(*args, **kwargs)), self._loop)
-
-    def start_and_wait(self, workflow: Workflow[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._loop.call(lambda: workflow.start_and_wait(*args, **kwargs))
-
-    def start_with(
+        self, workflow: Startable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> BlockingHandle[R]: ...
+    @overload
+    def start(
         self,
         workflow: Workflow[..., R],
+        /,
         *args: Any,
-        id: str = "",  # noqa: A002 - what it is called everywhere
-        on_existing: str = "attach",
+        id: str,
+        on_existing: OnExisting = "attach",
         delay: Span | None = None,
         at: datetime | None = None,
         timeout: Span | None = None,
         labels: Mapping[str, str] | None = None,
         tier: str = "",
         **kwargs: Any,
-    ) -> BlockingHandle[R]:
-        """`start`, with options: `app.sync.start_with(order, "o-1", id="o-1")`."""
-        prepared = workflow.options(
-            id=id,
-            on_existing=on_existing,
-            delay=delay,
-            at=at,
-            timeout=timeout,
-            labels=labels,
-            tier=tier,
-        )
-        return BlockingHandle(self._loop.call(lambda: prepared.start(*args, **kwargs)), self._loop)
+    ) -> BlockingHandle[R]: ...
+    def start(self, workflow: Any, /, *args: Any, **kwargs: Any) -> BlockingHandle[Any]:
+        """Begin a run: `app.sync.start(order, "o-1", id="o-1")`, or with every argument checked by a type
+        checker `app.sync.start(order.options(id="o-1"), "o-1")`."""
+        handle = self._loop.call(lambda: workflow.start(*args, **kwargs))
+        return BlockingHandle(handle, self._loop)
+
+    @overload
+    def start_and_wait(
+        self, workflow: Startable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    def start_and_wait(
+        self,
+        workflow: Workflow[..., R],
+        /,
+        *args: Any,
+        id: str,
+        on_existing: OnExisting = "attach",
+        timeout: Span | None = None,
+        labels: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> R: ...
+    def start_and_wait(self, workflow: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Begin a run and return what the function returns; its failure is raised."""
+        return self._loop.call(lambda: workflow.start_and_wait(*args, **kwargs))
 
     def handle(self, run_id: str, result_type: type[R] | None = None) -> BlockingHandle[R]:
         return BlockingHandle(self._app.handle(run_id, result_type), self._loop)

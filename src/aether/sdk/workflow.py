@@ -5,17 +5,28 @@ from __future__ import annotations
 import typing
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, get_args, overload
 
 import msgspec
 
-from ..errors import InvalidState, Problem
-from ..flow import BlockingContext, Context, Span, WorkflowDefinition, WorkflowReference, micros
+from ..errors import InvalidState, Problem, Refused
+from ..flow import (
+    BlockingContext,
+    Context,
+    Span,
+    WorkflowDefinition,
+    WorkflowReference,
+    aware,
+    labels_of,
+    micros,
+)
 from ..ports import FunctionRuns, FunctionStart
 from .handle import Handle
 
 P = ParamSpec("P")
 R = TypeVar("R")
+OnExisting = Literal["attach", "fail", "restart_failed"]
+_ON_EXISTING = get_args(OnExisting)
 
 
 class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,12 +34,22 @@ class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     run that exists, also when it is over; `on_existing` may ask for `fail` or `restart_failed`."""
 
     id: str = ""
-    on_existing: str = "attach"
+    on_existing: OnExisting = "attach"
     delay: Span | None = None
     at: datetime | None = None
     timeout: Span | None = None
     labels: Mapping[str, str] | None = None
     tier: str = ""
+
+    def __post_init__(self) -> None:
+        if self.on_existing not in _ON_EXISTING:
+            known = ", ".join(f"'{name}'" for name in _ON_EXISTING)
+            what = f"on_existing is {self.on_existing!r}, which is none of {known}"
+            raise Refused(Problem("bad-option", what, fix='leave it out for "attach"'))
+        if self.at is not None:
+            aware(self.at, "at=")
+        if self.labels is not None:
+            labels_of(self.labels)
 
 
 _NAMES = frozenset(StartOptions.__struct_fields__)
@@ -114,7 +135,7 @@ class Workflow(WorkflowReference[P, R]):
         self,
         *,
         id: str = "",  # noqa: A002 - what it is called everywhere
-        on_existing: str = "attach",
+        on_existing: OnExisting = "attach",
         delay: Span | None = None,
         at: datetime | None = None,
         timeout: Span | None = None,
@@ -153,7 +174,7 @@ class Workflow(WorkflowReference[P, R]):
             version=definition.version,
             inputs=definition.signature.encode(args, kwargs),
             run_id=options.id,
-            on_existing=options.on_existing,  # type: ignore[arg-type]  # the engine checks it
+            on_existing=options.on_existing,
             delay=micros(options.delay, "delay"),
             at=options.at,
             timeout=micros(options.timeout, "timeout"),
@@ -176,6 +197,9 @@ class Prepared(Generic[P, R]):
 
     async def start_and_wait(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return await (await self.start(*args, **kwargs)).result()
+
+
+Startable = Workflow[P, R] | Prepared[P, R]
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
