@@ -2,6 +2,7 @@
 
 from . import documents as documents
 from . import expressions as expressions
+from . import functions as functions
 from . import postgres as postgres
 from . import recovery as recovery
 from . import runs as runs
