@@ -38,7 +38,9 @@ from . import intake
 from .children import Children
 from .documents import Documents
 from .faults import Faults
+from .gate import Gate
 from .journal import RunJournal
+from .lazy import LazyFacts
 from .ledger import Ledger
 from .live import LiveRun, Request
 from .membership import Membership
@@ -50,8 +52,6 @@ from .sizes import Sizes
 from .step import Stepper
 from .waiting import Changes, Waiting
 
-_LAZY = 1_000_000
-"""Microseconds after which lazy facts are written down although nothing else happened."""
 IN_MEMORY = 10_000
 """Runs whose state is kept in memory; more unfinished ones wait in the store for their next event."""
 _SPARE = 64  # runs looked at beyond the excess, so that making room is not done one by one
@@ -87,8 +87,7 @@ class Runs:
         self._sizes = sizes
         self._live: dict[str, LiveRun] = {}
         self._waiting = Waiting(clock)
-        self._lazy: set[str] = set()
-        self._lazy_armed = False
+        self._lazy = LazyFacts(clock, self._write_lazy)
         self._stopped = False
         self._stepper = Stepper(
             store,
@@ -108,8 +107,10 @@ class Runs:
         membership.lost = self._session_lost
         self._neighbours = Neighbours(store, clock, faults, membership, self._waiting, self._add)
         self.journal = RunJournal(self, store, clock)
+        self.gate = Gate(clock, self.add, self._state_of)
         self.observer: Observer | None = None
         self.recovery = Recovery(store, faults, membership, self._take_up, self._neighbours.mail)
+        self.recovery.began, self.recovery.seen_all = self.gate.mark, self.gate.open
         self._relay = Relay(
             broker, notifier, secrets, clock, faults, self.on_task_completed, self._hook_delivered
         )
@@ -133,6 +134,7 @@ class Runs:
         if self._timeouts is not None:
             self._timeouts.stop()
         self.journal.stop()
+        self.gate.reset()
         await self.children.stop()
         await self._stepper.stop()
         await self._relay.stop()
@@ -151,6 +153,7 @@ class Runs:
     def _left(self, live: LiveRun, run: RunRow) -> None:
         """Another engine decides for this run."""
         self._retire(live)
+        self.gate.forget(live.run_id)
         self.journal.give_up(live.run_id)
         events = list(live.events)
         live.events.clear()
@@ -158,6 +161,7 @@ class Runs:
 
     def _session_lost(self) -> None:
         """Nothing of what this engine holds is known to be true, and much of it is another's."""
+        self.gate.reset()
         for live in list(self._live.values()):
             live.forget_state()
             if self._timeouts is not None and live.due_at is not None:
@@ -212,7 +216,7 @@ class Runs:
         if live.plan is None or live.plan.wants_starts:
             self._stepper.push(live)
         else:
-            self._write_soon(run_id)
+            self._lazy.write_soon(run_id)
 
     def on_task_heartbeat(self, task_run_id: str, fence: Fence, details: bytes | None) -> None:
         """Lazy: it rides in the run's next commit, or in one within a second."""
@@ -267,7 +271,7 @@ class Runs:
         live = self._run(run_id)
         live.events.append(event)
         if lazy:
-            self._write_soon(run_id)
+            self._lazy.write_soon(run_id)
         else:
             self._stepper.push(live)
 
@@ -277,6 +281,10 @@ class Runs:
 
     def held(self, run_id: str) -> LiveRun | None:
         return self._live.get(run_id)
+
+    def _state_of(self, run_id: str) -> AnyState | None:
+        live = self._live.get(run_id)
+        return None if live is None else live.state
 
     def _run(self, run_id: str) -> LiveRun:
         """The run as this engine holds it, which makes it the one held longest."""
@@ -304,28 +312,17 @@ class Runs:
     def _hook_delivered(self, run_id: str, number: int) -> None:
         live = self._run(run_id)
         live.events.append(HookNotified(number, self._clock.now()))
-        self._write_soon(run_id)
+        self._lazy.write_soon(run_id)
 
-    def _write_soon(self, run_id: str) -> None:
-        """Lazy facts ride in the run's next commit, or in one of their own within a second."""
-        self._lazy.add(run_id)
-        if not self._lazy_armed:
-            self._lazy_armed = True
-            self._clock.call_in(_LAZY, self._write_lazy)
-
-    def _write_lazy(self) -> None:
-        self._lazy_armed = False
-        for run_id in sorted(self._lazy):
-            live = self._live.get(run_id)
-            if live is not None and live.events:
-                self._stepper.push(live)
-        self._lazy.clear()
+    def _write_lazy(self, run_id: str) -> None:
+        live = self._live.get(run_id)
+        if live is not None and live.events:
+            self._stepper.push(live)
 
     async def write_now(self, run_id: str) -> None:
         """Whoever looks at a run sees what is known of it: its lazy facts are written first."""
-        if run_id not in self._lazy:
+        if not self._lazy.take(run_id):
             return
-        self._lazy.discard(run_id)
         live = self._live.get(run_id)
         if live is None or not live.events:
             return
@@ -355,7 +352,10 @@ class Runs:
         live.plan = plan
         if rows.run.parent and rows.run.claimed:
             self._relay.children.check(rows.run)
-        return load_state(plan, rows)
+        state = load_state(plan, rows)
+        if state.limited:
+            self.gate.see(live.run_id, state)
+        return state
 
     def _perform(self, live: LiveRun, decision: Decision) -> None:
         state = live.state
@@ -365,6 +365,8 @@ class Runs:
             self._relay.perform(live, decision.commands)
         run = state.run
         self._arm(live)
+        if state.limited:
+            self.gate.changed(live.run_id, state, decision.changes)
         if self.observer is not None:
             self.observer.changed(run, decision.changes)
         self._waiting.changed(live.run_id)
@@ -389,6 +391,7 @@ class Runs:
         if self._timeouts is not None:
             self._timeouts.set(live.run_id, None)
         if live.state is not None and live.state.run.phase.is_terminal:
+            self._waiting.changed(live.run_id)  # another engine may have ended it
             self._waiting.over(live.run_id, live.at_its_end)
 
     def _lost(self, live: LiveRun, error: Exception | None) -> None:
@@ -404,6 +407,7 @@ class Runs:
         self._waiting.give_up(live.run_id, error)
         self.journal.give_up(live.run_id)
         live.fail_requests(error)
+        self.gate.give_up(live.run_id)
 
     def forget(self, run_id: str) -> None:
         live = self._live.get(run_id)

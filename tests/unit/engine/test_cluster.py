@@ -518,3 +518,33 @@ async def test_a_run_in_memory_goes_on_when_its_engine_has_lost_its_session(clus
     assert (await a.engine.get(run_id)).status is Phase.SUCCEEDED
     with pytest.raises(NotFound):
         await cluster.answered(b.engine.cancel(run_id))
+
+
+async def test_a_watch_that_began_while_a_request_was_on_its_way_hears_of_an_end_elsewhere():
+    async with Cluster() as cluster:
+        a, b = await cluster.node("a"), await cluster.node("b")
+        run_id = await cluster.submit(a, one_task())
+        load, arrived = b.store.load, asyncio.Event()
+
+        async def late(ids):
+            b.store.load = load
+            await arrived.wait()
+            return await load(ids)
+
+        b.store.load = late
+        pausing = asyncio.ensure_future(b.engine.pause(run_id))
+        await cluster.settle()
+        views = []
+
+        async def follow():
+            async for view in b.engine.watch(run_id):
+                views.append(view.status)
+
+        watching = asyncio.ensure_future(follow())
+        await cluster.settle()
+        await a.engine.cancel(run_id)
+        arrived.set()
+        await cluster.settle()
+        with pytest.raises(InvalidState):
+            await pausing
+        assert watching.done() and views[-1] is Phase.CANCELLED
