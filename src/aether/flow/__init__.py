@@ -40,3 +40,4 @@ from .host import Runtime as Runtime
 from .handlers import encode_call as encode_call
 from .making import RunInfo as RunInfo
 from .making import WorkflowReference as WorkflowReference
+from .places import result_type as result_type

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, get_args, overload
@@ -19,6 +18,7 @@ from ..flow import (
     aware,
     labels_of,
     micros,
+    result_type,
 )
 from ..ports import FunctionRuns, FunctionStart
 from .handle import Handle
@@ -157,10 +157,7 @@ class Workflow(WorkflowReference[P, R]):
     @property
     def result_type(self) -> Any:
         """What the function says it returns, or None."""
-        try:
-            return typing.get_type_hints(self.definition.function).get("return")
-        except Exception:  # noqa: BLE001 - an annotation that only a type checker understands
-            return None
+        return result_type(self.definition.function)
 
     async def _start(
         self, options: StartOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
