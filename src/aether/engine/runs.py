@@ -440,6 +440,7 @@ class Runs:
         if self._stopped:
             raise stopped()
         changes = self._waiting.changes(run_id)
-        if run_id not in self._live:
+        live = self._live.get(run_id)
+        if live is None or live.state is None:
             self._neighbours.watch(run_id)  # it may be another engine's
         return changes

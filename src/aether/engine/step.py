@@ -215,6 +215,8 @@ class Stepper:
         live.busy = False
         if live.urgent and live.events:
             self.push(live)
+        elif live.state is None and live.is_idle:
+            self._retire(live)  # the session was lost meanwhile
 
     # Deciding
 

@@ -534,11 +534,9 @@ async def test_a_watch_that_began_while_a_request_was_on_its_way_hears_of_an_end
         b.store.load = late
         pausing = asyncio.ensure_future(b.engine.pause(run_id))
         await cluster.settle()
-        views = []
 
         async def follow():
-            async for view in b.engine.watch(run_id):
-                views.append(view.status)
+            return [view.status async for view in b.engine.watch(run_id)]
 
         watching = asyncio.ensure_future(follow())
         await cluster.settle()
@@ -547,4 +545,53 @@ async def test_a_watch_that_began_while_a_request_was_on_its_way_hears_of_an_end
         await cluster.settle()
         with pytest.raises(InvalidState):
             await pausing
-        assert watching.done() and views[-1] is Phase.CANCELLED
+        assert (await asyncio.wait_for(watching, 1))[-1] is Phase.CANCELLED
+
+
+async def lose_it_while_it_commits(cluster, node, other, run_id):
+    """Another node has taken the run before the answer to a commit of this one is heard."""
+    commit = node.store.commit
+
+    async def late(batch):
+        node.store.commit = commit
+        outcomes = await commit(batch)
+        await cluster.store.end_session(node.engine._membership.number)
+        await cluster.store.claim([run_id], other.engine._membership.number)
+        await node.engine._membership.confirm()
+        return outcomes
+
+    node.store.commit = late
+    await node.engine.pause(run_id)
+    await cluster.settle()
+
+
+async def test_a_run_lost_while_it_was_committed_is_let_go():
+    async with Cluster() as cluster:
+        a, b = await cluster.node("a"), await cluster.node("b")
+        run_id = await cluster.submit(a, one_task())
+        await lose_it_while_it_commits(cluster, a, b, run_id)
+        assert a.engine._runs.held(run_id) is None
+
+
+async def test_a_watch_that_begins_while_a_lost_run_is_committed_hears_of_its_end():
+    async with Cluster() as cluster:
+        a, b = await cluster.node("a"), await cluster.node("b")
+        run_id = await cluster.submit(a, one_task())
+        confirm = a.engine._membership.confirm
+
+        async def follow():
+            return [view.status async for view in a.engine.watch(run_id)]
+
+        async def confirmed():
+            nonlocal watching
+            await confirm()
+            watching = asyncio.ensure_future(follow())
+            for _ in range(9):
+                await asyncio.sleep(0)
+
+        watching = None
+        a.engine._membership.confirm = confirmed
+        await lose_it_while_it_commits(cluster, a, b, run_id)
+        await b.engine.cancel(run_id)
+        await cluster.advance(3)
+        assert (await asyncio.wait_for(watching, 1))[-1] is Phase.CANCELLED
