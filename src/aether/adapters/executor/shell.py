@@ -10,7 +10,7 @@ import signal
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from ...errors import Problem, Refused
 from ...ports import FAILED, Field, Outcome, Request, Schema
@@ -140,8 +140,7 @@ class _Program(asyncio.SubprocessProtocol):
 
     def feed(self, data: bytes) -> None:
         """All of it, and then the end; the program need not read it."""
-        pipe = self._transport.get_pipe_transport(0)
-        assert isinstance(pipe, asyncio.WriteTransport), "it was made with an input"
+        pipe = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0))
         pipe.write(data)
         pipe.write_eof()
 
@@ -157,8 +156,8 @@ class _Program(asyncio.SubprocessProtocol):
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.SubprocessTransport), "that is what we asked for"
-        self._transport = transport
+        # Not every loop makes transports that are known as what they are.
+        self._transport = cast(asyncio.SubprocessTransport, transport)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         self._room[fd] -= len(data)

@@ -380,6 +380,20 @@ async def test_shell_gives_stdin_cwd_and_env(tmp_path):
     assert outputs(answer)["stdout"] == f"in\n{tmp_path.resolve()}\nhi\n"
 
 
+def test_shell_works_on_the_loop_of_a_server_too():
+    uvloop = pytest.importorskip("uvloop")
+
+    async def both():
+        said = await shelled("cat", stdin="in\n" * 100_000)
+        late = await shelled(
+            "sleep", "60", executor=ShellExecutor(most_time=timedelta(milliseconds=50))
+        )
+        return outputs(said)["stdout"], late.error_type
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(both()) == ("in\n" * 100_000, "timeout")
+
+
 async def test_shell_does_not_hand_on_this_process_secrets(monkeypatch):
     monkeypatch.setenv("MY_TOKEN", "secret")
     assert "secret" not in outputs(await shelled("env"))["stdout"]
