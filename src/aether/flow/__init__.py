@@ -39,5 +39,6 @@ from .host import FunctionHost as FunctionHost
 from .host import Runtime as Runtime
 from .handlers import encode_call as encode_call
 from .making import RunInfo as RunInfo
+from .making import FunctionReference as FunctionReference
 from .making import WorkflowReference as WorkflowReference
 from .places import result_type as result_type

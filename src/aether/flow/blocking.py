@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from types import UnionType
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from .calls import Call
 from .definition import ActivityDefinition, StepDefinition
 from .gather import Mapping as MapOfSteps
 from .gather import OnFailure, in_parallel
-from .making import CallMaker, WorkflowReference, take_spans
+from .making import CallMaker, FunctionReference, WorkflowReference, take_spans
 from .options import Retry, Span
 from .threads import thread_here
 
@@ -28,6 +29,31 @@ class BlockingContext(CallMaker):
 
     __slots__ = ()
 
+    @overload
+    def step(
+        self,
+        name: str,
+        function: FunctionReference[..., R],
+        /,
+        *args: Any,
+        retry: Retry | None,
+        timeout: Span | None = None,
+        **kwargs: Any,
+    ) -> R: ...
+    @overload
+    def step(
+        self,
+        name: str,
+        function: FunctionReference[..., R],
+        /,
+        *args: Any,
+        timeout: Span | None,
+        **kwargs: Any,
+    ) -> R: ...
+    @overload
+    def step(
+        self, name: str, function: FunctionReference[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
     @overload
     def step(
         self,
@@ -60,7 +86,7 @@ class BlockingContext(CallMaker):
     def step(
         self,
         name: str,
-        function: Callable[..., Any],
+        function: Any,
         /,
         *args: Any,
         **kwargs: Any,
@@ -91,6 +117,33 @@ class BlockingContext(CallMaker):
         results: list[T] = self._ask(lambda: in_parallel(run, works, limit, on_failure))
         return results
 
+    @overload
+    def map(
+        self,
+        name: str,
+        function: FunctionReference[Concatenate[T, ...], R],
+        items: Iterable[T],
+        /,
+        *,
+        limit: int = 100,
+        on_failure: OnFailure = "cancel",
+        retry: Retry | None = None,
+        timeout: Span | None = None,
+    ) -> list[R]: ...
+    @overload
+    def map(
+        self,
+        name: str,
+        function: Callable[[T], Awaitable[R]],
+        items: Iterable[T],
+        /,
+        *,
+        limit: int = 100,
+        on_failure: OnFailure = "cancel",
+        retry: Retry | None = None,
+        timeout: Span | None = None,
+    ) -> list[R]: ...
+    @overload
     def map(
         self,
         name: str,
@@ -102,18 +155,30 @@ class BlockingContext(CallMaker):
         on_failure: OnFailure = "cancel",
         retry: Retry | None = None,
         timeout: Span | None = None,
-    ) -> list[R]:
+    ) -> list[R]: ...
+    def map(
+        self,
+        name: str,
+        function: Any,
+        items: Iterable[Any],
+        /,
+        *,
+        limit: int = 100,
+        on_failure: OnFailure = "cancel",
+        retry: Retry | None = None,
+        timeout: Span | None = None,
+    ) -> list[Any]:
         """A step for each item, at most `limit` at the same time; results in order. Durable: each item is
         recorded on its own. An iterator is drawn from whole before the first step."""
         run, items = self._run, list(items)
         where = self.step_call(name, _nothing, (), {}, None, None).where
 
-        def call(item: T) -> Any:
+        def call(item: Any) -> Any:
             made = self.step_call(name, function, (item,), {}, retry, timeout)
             made.where = where
             return made
 
-        results: list[R] = self._ask(
+        results: list[Any] = self._ask(
             lambda: MapOfSteps(run, call, items, limit, on_failure).results()
         )
         return results
@@ -139,7 +204,9 @@ class BlockingContext(CallMaker):
     @overload
     def wait_for(self, signal: str, *, type: type[T], timeout: Span | None = None) -> T: ...
     @overload
-    def wait_for(self, signal: str, *, type: None = None, timeout: Span | None = None) -> Any: ...
+    def wait_for(
+        self, signal: str, *, type: UnionType | None = None, timeout: Span | None = None
+    ) -> Any: ...
     def wait_for(
         self,
         signal: str,
@@ -151,19 +218,51 @@ class BlockingContext(CallMaker):
         return self._wait(self.wait_call(signal, type, timeout))
 
     @overload
-    def activity(self, activity: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def activity(
+        self, activity: FunctionReference[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    def activity(
+        self, activity: FunctionReference[..., R], /, *args: Any, retry: Retry | None, **more: Any
+    ) -> R: ...
+    @overload
+    def activity(
+        self, activity: FunctionReference[..., R], /, *args: Any, timeout: Span | None, **more: Any
+    ) -> R: ...
     @overload
     def activity(
         self,
-        activity: str | Callable[..., Any],
+        activity: FunctionReference[..., R],
         /,
         *args: Any,
+        heartbeat: Span | None,
+        **more: Any,
+    ) -> R: ...
+    @overload
+    def activity(
+        self,
+        activity: FunctionReference[..., R],
+        /,
+        *args: Any,
+        schedule_to_start: Span | None,
+        **more: Any,
+    ) -> R: ...
+    @overload
+    def activity(
+        self, activity: FunctionReference[..., R], /, *args: Any, priority: int | None, **more: Any
+    ) -> R: ...
+    @overload
+    def activity(
+        self,
+        activity: str,
+        /,
+        *,
         retry: Retry | None = None,
         timeout: Span | None = None,
         schedule_to_start: Span | None = None,
         heartbeat: Span | None = None,
         priority: int | None = None,
-        **kwargs: Any,
+        **inputs: Any,
     ) -> Any: ...
     def activity(self, activity: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Has a task done by any worker that serves it. Durable: see `Context.activity`."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
+from types import UnionType
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from .calls import Detached
 from .definition import ActivityDefinition, StepDefinition
 from .gather import Mapping as MapOfSteps
 from .gather import OnFailure, in_parallel
-from .making import CallMaker, WorkflowReference, take_spans
+from .making import CallMaker, FunctionReference, WorkflowReference, take_spans
 from .options import Retry, Span
 
 P = ParamSpec("P")
@@ -30,6 +31,31 @@ class Context(CallMaker):
 
     __slots__ = ()
 
+    @overload
+    def step(
+        self,
+        name: str,
+        function: FunctionReference[..., R],
+        /,
+        *args: Any,
+        retry: Retry | None,
+        timeout: Span | None = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, R]: ...
+    @overload
+    def step(
+        self,
+        name: str,
+        function: FunctionReference[..., R],
+        /,
+        *args: Any,
+        timeout: Span | None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, R]: ...
+    @overload
+    def step(
+        self, name: str, function: FunctionReference[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, R]: ...
     @overload
     def step(
         self,
@@ -83,7 +109,7 @@ class Context(CallMaker):
     def step(
         self,
         name: str,
-        function: Callable[..., Any],
+        function: Any,
         /,
         *args: Any,
         **kwargs: Any,
@@ -121,6 +147,19 @@ class Context(CallMaker):
     def map(
         self,
         name: str,
+        function: FunctionReference[Concatenate[T, ...], R],
+        items: Iterable[T],
+        /,
+        *,
+        limit: int = 100,
+        on_failure: OnFailure = "cancel",
+        retry: Retry | None = None,
+        timeout: Span | None = None,
+    ) -> Coroutine[Any, Any, list[R]]: ...
+    @overload
+    def map(
+        self,
+        name: str,
         function: Callable[[T], Awaitable[R]],
         items: Iterable[T],
         /,
@@ -146,7 +185,7 @@ class Context(CallMaker):
     def map(
         self,
         name: str,
-        function: Callable[..., Any],
+        function: Any,
         items: Iterable[Any],
         /,
         *,
@@ -201,7 +240,7 @@ class Context(CallMaker):
     ) -> Coroutine[Any, Any, T]: ...
     @overload
     def wait_for(
-        self, signal: str, *, type: None = None, timeout: Span | None = None
+        self, signal: str, *, type: UnionType | None = None, timeout: Span | None = None
     ) -> Coroutine[Any, Any, Any]: ...
     def wait_for(
         self,
@@ -217,24 +256,50 @@ class Context(CallMaker):
 
     @overload
     def activity(
-        self, activity: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+        self, activity: FunctionReference[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> Coroutine[Any, Any, R]: ...
     @overload
     def activity(
-        self, activity: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+        self, activity: FunctionReference[..., R], /, *args: Any, retry: Retry | None, **more: Any
+    ) -> Coroutine[Any, Any, R]: ...
+    @overload
+    def activity(
+        self, activity: FunctionReference[..., R], /, *args: Any, timeout: Span | None, **more: Any
     ) -> Coroutine[Any, Any, R]: ...
     @overload
     def activity(
         self,
-        activity: str | Callable[..., Any],
+        activity: FunctionReference[..., R],
         /,
         *args: Any,
+        heartbeat: Span | None,
+        **more: Any,
+    ) -> Coroutine[Any, Any, R]: ...
+    @overload
+    def activity(
+        self,
+        activity: FunctionReference[..., R],
+        /,
+        *args: Any,
+        schedule_to_start: Span | None,
+        **more: Any,
+    ) -> Coroutine[Any, Any, R]: ...
+    @overload
+    def activity(
+        self, activity: FunctionReference[..., R], /, *args: Any, priority: int | None, **more: Any
+    ) -> Coroutine[Any, Any, R]: ...
+    @overload
+    def activity(
+        self,
+        activity: str,
+        /,
+        *,
         retry: Retry | None = None,
         timeout: Span | None = None,
         schedule_to_start: Span | None = None,
         heartbeat: Span | None = None,
         priority: int | None = None,
-        **kwargs: Any,
+        **inputs: Any,
     ) -> Coroutine[Any, Any, Any]: ...
     def activity(self, activity: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Has a task done by any worker that serves it: a decorated activity, or the name of an executor

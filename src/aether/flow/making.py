@@ -49,6 +49,11 @@ class WorkflowReference(Generic[P, R]):
     definition: WorkflowDefinition
 
 
+class FunctionReference(Generic[P, R]):
+    """What a decorated step or activity is to a type checker where it is given to the context: arguments
+    `P`, result `R`. Called, a plain one says Any: an async workflow awaits it, all others have it at once."""
+
+
 class RunInfo:
     """What a function may know of its run. Nothing here is recorded."""
 
@@ -269,7 +274,16 @@ class CallMaker:
     ) -> ActivityCall:
         activity = activity_of(target)
         if activity is None:
-            name = str(target)
+            if not isinstance(target, str):
+                raise Refused(
+                    Problem(
+                        "not-an-activity",
+                        f"ctx.activity was given {target!r}, which is no activity",
+                        fix="decorate it with `@app.activity`, or have it done here: "
+                        '`ctx.step("name", function, …)`',
+                    )
+                )
+            name = target
             if args:
                 raise Refused(
                     Problem(

@@ -11,6 +11,10 @@ from .functions import Served as Served
 from .handle import Handle as Handle
 from .handle import value_of as value_of
 from .steps import Activity as Activity
+from .steps import AsyncActivity as AsyncActivity
+from .steps import AsyncStep as AsyncStep
+from .steps import PlainActivity as PlainActivity
+from .steps import PlainStep as PlainStep
 from .steps import Step as Step
 from .steps import activity as activity
 from .steps import step as step

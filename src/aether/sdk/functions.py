@@ -9,7 +9,19 @@ from ..errors import Problem, Refused
 from ..flow import Retry, Span
 from ..ports import FunctionRuns
 from .handle import Handle
-from .steps import Activity, ActivityDecorator, Step, StepDecorator, activity, step
+from .steps import (
+    Activity,
+    ActivityDecorator,
+    AsyncActivity,
+    AsyncFunction,
+    AsyncStep,
+    PlainActivity,
+    PlainStep,
+    Step,
+    StepDecorator,
+    activity,
+    step,
+)
 from .workflow import (
     AsyncWorkflowFunction,
     PlainWorkflowFunction,
@@ -93,7 +105,9 @@ class Functions:
         return workflow(name, version=version, schedule=schedule, register=self._add_workflow)
 
     @overload
-    def step(self, name: Callable[P, R], /) -> Step[P, R]: ...
+    def step(self, name: AsyncFunction[P, R], /) -> AsyncStep[P, R]: ...  # type: ignore[overload-overlap]
+    @overload
+    def step(self, name: Callable[P, R], /) -> PlainStep[P, R]: ...
     @overload
     def step(
         self, name: str = "", *, retry: Retry | None = None, timeout: Span | None = None
@@ -105,7 +119,9 @@ class Functions:
         return step(name) if callable(name) else step(name, retry=retry, timeout=timeout)
 
     @overload
-    def activity(self, name: Callable[P, R], /) -> Activity[P, R]: ...
+    def activity(self, name: AsyncFunction[P, R], /) -> AsyncActivity[P, R]: ...  # type: ignore[overload-overlap]
+    @overload
+    def activity(self, name: Callable[P, R], /) -> PlainActivity[P, R]: ...
     @overload
     def activity(
         self,

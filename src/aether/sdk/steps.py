@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, overload
 
 import msgspec
@@ -10,18 +10,21 @@ import msgspec
 from ..errors import InvalidState, Problem, Refused
 from ..flow import (
     ActivityDefinition,
+    FunctionReference,
     Retry,
     Span,
     StepDefinition,
     activity_options,
     current_context,
     decode,
+    is_async,
     micros,
 )
 from .executors import CompleteLater, current_request, send_heartbeat
 
 P = ParamSpec("P")
 R = TypeVar("R")
+AsyncFunction = Callable[P, Coroutine[Any, Any, R]]
 
 
 class _Callable(Generic[P, R]):
@@ -87,6 +90,22 @@ class Activity(_Callable[P, R]):
         return called
 
 
+class AsyncStep(Step[P, Coroutine[Any, Any, R]], FunctionReference[P, R]):
+    """A Step of an async function: awaited wherever it is called."""
+
+
+class PlainStep(Step[P, Any], FunctionReference[P, R]):
+    """A Step of a plain function: awaited in an async workflow, called in any other and outside."""
+
+
+class AsyncActivity(Activity[P, Coroutine[Any, Any, R]], FunctionReference[P, R]):
+    """An Activity of an async function: awaited wherever it is called."""
+
+
+class PlainActivity(Activity[P, Any], FunctionReference[P, R]):
+    """An Activity of a plain function: awaited in an async workflow, called in any other and outside."""
+
+
 class StepDecorator:
     def __init__(self, name: str, retry: Retry | None, timeout: Span | None) -> None:
         self._name = name
@@ -94,11 +113,12 @@ class StepDecorator:
         self._timeout = micros(timeout, "timeout")
 
     @overload
-    def __call__(self, function: Callable[P, Awaitable[R]]) -> Step[P, Awaitable[R]]: ...
+    def __call__(self, function: AsyncFunction[P, R]) -> AsyncStep[P, R]: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, function: Callable[P, R]) -> Step[P, R]: ...
+    def __call__(self, function: Callable[P, R]) -> PlainStep[P, R]: ...
     def __call__(self, function: Callable[..., Any]) -> Step[..., Any]:
-        return Step(StepDefinition(function, self._name, self._retry, self._timeout))
+        kind = AsyncStep if is_async(function) else PlainStep
+        return kind(StepDefinition(function, self._name, self._retry, self._timeout))
 
 
 class ActivityDecorator:
@@ -111,18 +131,21 @@ class ActivityDecorator:
         self._register = register
 
     @overload
-    def __call__(self, function: Callable[P, Awaitable[R]]) -> Activity[P, Awaitable[R]]: ...
+    def __call__(self, function: AsyncFunction[P, R]) -> AsyncActivity[P, R]: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, function: Callable[P, R]) -> Activity[P, R]: ...
+    def __call__(self, function: Callable[P, R]) -> PlainActivity[P, R]: ...
     def __call__(self, function: Callable[..., Any]) -> Activity[..., Any]:
-        made: Activity[..., Any] = Activity(self._make(function))
+        kind = AsyncActivity if is_async(function) else PlainActivity
+        made: Activity[..., Any] = kind(self._make(function))
         if self._register is not None:
             self._register(made)
         return made
 
 
 @overload
-def step(name: Callable[P, R], /) -> Step[P, R]: ...
+def step(name: AsyncFunction[P, R], /) -> AsyncStep[P, R]: ...  # type: ignore[overload-overlap]
+@overload
+def step(name: Callable[P, R], /) -> PlainStep[P, R]: ...
 @overload
 def step(
     name: str = "", *, retry: Retry | None = None, timeout: Span | None = None
@@ -150,7 +173,9 @@ class _Activities:
     __name__ = "activity"
 
     @overload
-    def __call__(self, name: Callable[P, R], /) -> Activity[P, R]: ...
+    def __call__(self, name: AsyncFunction[P, R], /) -> AsyncActivity[P, R]: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, name: Callable[P, R], /) -> PlainActivity[P, R]: ...
     @overload
     def __call__(
         self,

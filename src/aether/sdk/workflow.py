@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, get_args, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    get_args,
+    overload,
+)
 
 import msgspec
 
@@ -75,15 +85,17 @@ class Workflow(WorkflowReference[P, R]):
     def __repr__(self) -> str:
         return f"<workflow {self.name}>"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        raise InvalidState(
-            Problem(
-                "workflow-called",
-                f"the workflow '{self.name}' was called like a function",
-                fix=f"`await {self.name}.start_and_wait(…)`, or `await ctx.child({self.name}, …)` "
-                "inside a workflow",
+    if not TYPE_CHECKING:  # for type checkers it cannot be called at all
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            raise InvalidState(
+                Problem(
+                    "workflow-called",
+                    f"the workflow '{self.name}' was called like a function",
+                    fix=f"`await {self.__wrapped__.__name__}.start_and_wait(…)`, or inside a workflow "
+                    f"`await ctx.child({self.__wrapped__.__name__}, …)`",
+                )
             )
-        )
 
     def bound_to(
         self, runs: Callable[[], FunctionRuns], ready: Callable[[], Awaitable[None]]
