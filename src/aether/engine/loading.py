@@ -79,6 +79,9 @@ class Loader:
             if rows is None:
                 self._missing(live)
                 return None
+            if live.document is not None and live.token is None and live.unsure is None:
+                self._lost(live, None)  # what was to be created was made by somebody quicker
+                return None
             if live.unsure is not None and live.token is None:
                 if not _is_ours(live.unsure.taken, rows.run):
                     live.put_back(live.unsure.taken)

@@ -13,7 +13,7 @@ from aether.adapters.ids import CounterIds
 from aether.adapters.store import MemoryStore
 from aether.adapters.timeouts import HeapTimeoutWatcher
 from aether.engine import Engine
-from aether.errors import CommitUnknown, InvalidState, NotFound, StoreUnavailable
+from aether.errors import CommitUnknown, InvalidState, NotFound, Refused, StoreUnavailable
 from aether.expr import CelEvaluator
 from aether.ports import Outcome, RunQuery
 from aether.record import MEMORY, SNAPSHOT, Phase
@@ -595,3 +595,23 @@ async def test_a_watch_that_begins_while_a_lost_run_is_committed_hears_of_its_en
         await b.engine.cancel(run_id)
         await cluster.advance(3)
         assert (await asyncio.wait_for(watching, 1))[-1] is Phase.CANCELLED
+
+
+async def test_a_run_that_another_engine_made_and_ended_while_the_store_was_away_exists():
+    async with Cluster() as cluster:
+        a, b = await cluster.node("a"), await cluster.node("b")
+        commit = a.store.commit
+
+        async def too_late(batch):
+            a.store.commit = commit
+            await b.engine.submit(one_task(), run_id="same")
+            await b.engine.cancel("same")
+            raise StoreUnavailable("not now")
+
+        a.store.commit = too_late
+        submitting = asyncio.ensure_future(a.engine.submit(one_task(), run_id="same"))
+        await cluster.advance(3)
+        with pytest.raises(Refused, match="run-exists"):
+            await submitting
+        assert (await b.engine.get("same")).status is Phase.CANCELLED
+        assert [fault.what for fault in cluster.errors.faults if fault.severity == "critical"] == []
