@@ -54,8 +54,7 @@ class Clients:
     def _tick(self) -> None:
         if self.world.healing:
             return
-        life = self.world.life
-        if life is None or not life.up:  # as many events as possible are to be work
+        if not self.world.up():  # as many events as possible are to be work
             self.world.loop.call_in(self.chance.span(1, max(self.pace, 1_000_000)), self._tick)
             return
         self.chance.choices(self._actions, self._weights)[0][1]()
@@ -251,8 +250,9 @@ class Clients:
         async def follow(engine: Engine) -> None:
             last = -1
             execution = None
+            born = world.model.births[run_id]
             async for execution in engine.watch(run_id):
-                if execution.seq < last:
+                if execution.seq < last and world.model.births[run_id] == born:
                     world.breach(f"{run_id}: a watch went back to seq {execution.seq}")
                 last = execution.seq
                 self.compare_view(run_id, execution, 0)

@@ -94,14 +94,15 @@ class CronClients:
         self.fires[key] = row.run_id
 
     def deleted(self, run_id: str) -> None:
-        """A run that somebody deletes before its cron has struck the claim out is made once more: nothing
-        that is stored says that it ever was."""
+        """A run that somebody deletes before its cron has struck the claim out, or before another engine
+        has that works it off too, is made once more: nothing that is stored says that it ever was."""
         shadow = self.world.model.runs.get(run_id)
         if shadow is None or not shadow.rows.run.cron_id:
             return
         run = shadow.rows.run
         row = at_once(self.world.server.inner.cron(run.cron_id))
-        if row is not None and run_id in [claim[0] for claim in row.pending]:
+        is_pending = row is not None and run_id in [claim[0] for claim in row.pending]
+        if is_pending or len(self.world.server.claims_seen.get(run_id, ())) > 1:
             self.fires.pop((run.cron_id, run.fire_at or 0), None)
 
     def stored(self) -> list[str]:

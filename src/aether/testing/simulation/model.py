@@ -6,6 +6,7 @@ as text. Never: a look into the plan; it knows rows, rules and the document's nu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any
@@ -30,7 +31,8 @@ from ...record import (
 )
 
 _AT_WORK = (Phase.READY, Phase.RUNNING)
-_AFTER_THE_END = ("seq", "decided_at", "due_at", "epoch", "owner", "owner", "total", "done")
+_AFTER_THE_END = ("seq", "decided_at", "due_at", "total", "done")
+_ANOTHERS = ("epoch", "owner")  # may change then while hooks are still to be run
 _IDENTITY = ("parent", "scope", "task_name", "index", "kind", "executor", "created_at")
 
 
@@ -76,7 +78,17 @@ def _body_of(spec: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 class Shadow:
     """One run as its log tells it."""
 
-    __slots__ = ("at", "link", "phases", "resumed", "rows", "rules", "token", "was_paused")
+    __slots__ = (
+        "at",
+        "link",
+        "phases",
+        "reigns",
+        "resumed",
+        "rows",
+        "rules",
+        "token",
+        "was_paused",
+    )
 
     def __init__(self, rows: RunRows, rules: Rules | None) -> None:
         self.rows = rows
@@ -85,6 +97,7 @@ class Shadow:
         self.link = Link()
         self.at: Instant = 0
         self.was_paused = -1  # when it was seen paused last, in the loop's time
+        self.reigns: dict[int, int] = {}  # the session that decides, by epoch
         self.resumed: dict[int, int] = {}  # how often a task left Suspended for a resume
         self.phases: dict[int, tuple[str, ...]] = {}  # what every task showed, by seq
 
@@ -98,6 +111,7 @@ class Model:
         self.runs: dict[str, Shadow] = {}
         self.rules: dict[str, Rules] = {}  # by the name of the document
         self.deleted: dict[str, None] = {}
+        self.births: Counter[str] = Counter()  # a run may be deleted, and another one have its id
         self.ended = 0
         self.commits = 0
         self.begun: dict[tuple[str, int | None, int], int] = {}
@@ -109,9 +123,7 @@ class Model:
         self.commits += 1
         run_id = commit.run_id
         shadow = self.runs.get(run_id)
-        if commit.log is None:
-            self.breach(f"{run_id}: a commit without a log record")
-            return None
+        assert commit.log is not None
         if shadow is None:
             first = changes[0] if changes else None
             if not isinstance(first, RunRow):
@@ -119,6 +131,7 @@ class Model:
                 return None
             rules = self.rules.get(first.name)
             shadow = self.runs[run_id] = Shadow(RunRows(first), rules)
+            self.births[run_id] += 1
             self.deleted.pop(run_id, None)
         elif token <= shadow.token:
             self.breach(f"{run_id}: token {token} after {shadow.token}")
@@ -138,6 +151,14 @@ class Model:
         self._sequence(shadow, before, commit)
         self._whole(run_id, shadow, before, changes)
         return before
+
+    def answered(self, commit: Commit, token: Token) -> None:
+        """A letter that changes nothing is answered in a commit without a log record."""
+        shadow = self.runs.get(commit.run_id)
+        if not commit.consumed or commit.tasks or commit.hooks or commit.run != RunPatch():
+            self.breach(f"{commit.run_id}: a commit without a log record")
+        elif shadow is not None:
+            shadow.token = token
 
     def _legal(self, run_id: str, shadow: Shadow, change: Any) -> None:
         rows = shadow.rows
@@ -163,7 +184,9 @@ class Model:
                 self.breach(f"{run_id}.h{hook.number} was delivered, and then was not")
         elif isinstance(change, RunPatch) and rows.run.phase.is_terminal:
             fields = patch_fields(change)
-            if any(name not in _AFTER_THE_END for name in fields):
+            has_hooks = any(not hook.phase.is_terminal for hook in rows.hooks.values())
+            allowed = _AFTER_THE_END + (_ANOTHERS if has_hooks else ())
+            if any(name not in allowed for name in fields):
                 self.breach(f"{run_id} is {rows.run.phase}, and changed again: {fields}")
 
     def _sequence(self, shadow: Shadow, before: RunRows, commit: Commit) -> None:
@@ -172,6 +195,12 @@ class Model:
         last = 0 if before.run is run else before.run.seq
         if (run.seq, log.seq) != (last + 1, last + 1):
             self.breach(f"{run.run_id}: decision {log.seq} followed {last} and says {run.seq}")
+        if not before.run.phase.is_terminal:
+            owner = shadow.reigns.setdefault(run.epoch, run.owner)
+            if owner != run.owner:
+                self.breach(
+                    f"{run.run_id}: {owner} and {run.owner} both decided in epoch {run.epoch}"
+                )
         if log.at < shadow.at:
             self.breach(f"{run.run_id}: time went back, from {shadow.at} to {log.at}")
         shadow.at = log.at

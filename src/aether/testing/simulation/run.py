@@ -11,7 +11,7 @@ from ...ports import Commit
 from ...record import RunRow, Token
 from .clients import Clients
 from .loop import Node, cemetery, node_context, running
-from .world import FURTHEST_BACK, REBUILD_EVERY, EngineLife, World
+from .world import FURTHEST_BACK, REBUILD_EVERY, EngineLife, Place, World
 
 EVENTS = 20_000
 SETTLE = 6 * 3600 * 1_000_000
@@ -46,7 +46,6 @@ class Simulation(World):
         self.storm = events
         self.dice = self.chance.child("chaos")
         self.healed_at = 0
-        self._stopping: EngineLife | None = None
 
     def committed(self, commit: Commit, token: Token) -> None:
         super().committed(commit, token)
@@ -60,15 +59,16 @@ class Simulation(World):
     # Chaos
 
     def begin(self) -> None:
-        self.begin_life()
-        for _ in range(self.dice.one_of((1, 2, 3))):
-            self.begin_worker()
+        for place in self.places:
+            self.begin_life(place)
+            for _ in range(self.dice.one_of((1, 2, 3)) if self.width == 1 else 1):
+                self.begin_worker(place)
         self.clients.start()
         self._mishap()
 
-    def begin_life(self) -> None:
-        super().begin_life()
-        life = self.life
+    def begin_life(self, place: Place) -> None:
+        super().begin_life(place)
+        life = place.life
         if life is not None and self.faults.strike("engine.crash-in-recovery"):
             life.crash_at = self.dice.span(1, 2_000)
 
@@ -77,7 +77,8 @@ class Simulation(World):
         if self.healing:
             return
         strike, dice = self.faults.strike, self.dice
-        life = self.life
+        place = self.places[0] if self.width == 1 else dice.one_of(self.places)
+        life = place.life
         if life is not None and life.up:
             if not life.crash_at and strike("engine.crash"):
                 life.crash_at = life.node.ran + dice.span(1, 3_000)
@@ -89,36 +90,45 @@ class Simulation(World):
                 self.jump(life.node, dice.span(1_000, 7_200_000_000))
             elif self.set_back < FURTHEST_BACK and strike("clock.back"):
                 self.jump(life.node, -dice.span(1_000, 600_000_000))
+        if not place.line.cut and strike("line.cut"):
+            self._cut(place)
         if self.workers:
             index = dice.randrange(len(self.workers))
-            node = self.workers[index][0]
+            node, _, there = self.workers[index]
             if node.alive and strike("worker.crash"):
                 self.loop.crash(node)
-                self.begin_worker()
+                self.begin_worker(there)
             elif strike("worker.freeze"):
                 self.loop.freeze(node, dice.span(1_000, 90_000_000))
         # As often as clients do something, so that a world in a hurry has its share.
         self.loop.call_in(dice.span(1_000, min(5_000_000, 50 * self.clients.pace)), self._mishap)
 
+    def _cut(self, place: Place) -> None:
+        """Often for longer than a session lasts without a renewal."""
+
+        def mend() -> None:
+            place.line.cut = False
+
+        place.line.cut = True
+        self.loop.call_in(self.dice.span(100_000, 120_000_000), mend)
+
     def on_its_way(self, client: Node, delay: int) -> None:
-        life = self.life
-        if life is None or client is not life.node or not life.up:
-            return
-        if self.faults.strike("engine.crash-in-commit"):
-            span = self.dice.span(1, delay)
-            self.loop.call_in(span, self.crash, life, context=node_context(self.node))
+        for life in self.up():
+            if client is life.node and self.faults.strike("engine.crash-in-commit"):
+                span = self.dice.span(1, delay)
+                self.loop.call_in(span, self.crash, life, context=node_context(self.node))
 
     def crash(self, life: EngineLife) -> None:
-        if life is self.life and life.node.alive and not self.healing:
+        if life is life.place.life and life.node.alive and not self.healing:
             self.kill(life)
             # Soon as well, so that what a dead engine sent still meets its successor.
             away = self.dice.span(100, self.dice.one_of((10_000, 500_000, 30_000_000)))
-            self.loop.call_in(away, self.revive, context=node_context(self.node))
+            self.loop.call_in(away, self.revive, life.place, context=node_context(self.node))
 
     def stop_well(self, life: EngineLife) -> None:
-        if self._stopping is life:
+        if life.place.stopping is life:
             return
-        self._stopping = life
+        life.place.stopping = life
         life.up = False
 
         async def stop() -> None:
@@ -131,11 +141,12 @@ class Simulation(World):
         self.loop.call_in(_STOP, self._must_have_stopped, life)
 
     def _must_have_stopped(self, life: EngineLife) -> None:
-        if self._stopping is life and life.node.alive:
+        if life.place.stopping is life and life.node.alive:
             self.breach("the engine did not stop within five minutes")
 
     def _stopped(self, life: EngineLife) -> None:
-        self._stopping = None
+        place = life.place
+        place.stopping = None
         if not life.node.alive:
             return
         for task in life.node.open_tasks():
@@ -143,13 +154,13 @@ class Simulation(World):
                 self.breach(f"the engine is stopped, and its task '{task.get_name()}' is not")
         self.kill(life)
         if not self.healing:
-            self.loop.call_in(self.dice.span(1, 60_000_000), self.revive)
+            self.loop.call_in(self.dice.span(1, 60_000_000), self.revive, place)
         else:
-            self.revive()
+            self.revive(place)
 
-    def revive(self) -> None:
-        if self.life is None:
-            self.begin_life()
+    def revive(self, place: Place) -> None:
+        if place.life is None:
+            self.begin_life(place)
 
     # The course of things
 
@@ -159,23 +170,27 @@ class Simulation(World):
         while loop.ran < self.storm and not self.breaches:
             if not loop.step():
                 break
-            life = self.life
-            if life is not None and life.crash_at and life.node.ran >= life.crash_at:
-                self.crash(life)
+            for place in self.places:
+                life = place.life
+                if life is not None and life.crash_at and life.node.ran >= life.crash_at:
+                    self.crash(life)
             if not loop.ran % REBUILD_EVERY:
                 self.compare_all()
-                self.network.tidy()
+                for place in self.places:
+                    place.network.tidy()
 
     def heal(self) -> None:
         self.healing = True
         self.healed_at = self.loop.now
         self.faults.active = False
         self.release.release()
-        if self.life is not None:
-            self.life.crash_at = 0
-        self.revive()
-        if not any(node.alive for node, _ in self.workers):
-            self.begin_worker()
+        for place in self.places:
+            place.line.cut = False
+            if place.life is not None:
+                place.life.crash_at = 0
+            self.revive(place)
+            if not any(node.alive for node, _, there in self.workers if there is place):
+                self.begin_worker(place)
         self._help()
 
     def _help(self) -> None:
@@ -187,14 +202,13 @@ class Simulation(World):
 
     def _look_for_the_forgotten(self) -> None:
         """At the end it may have been too late only by hours, and nobody would see it."""
-        life = self.life
-        if life is None or not life.up or self.loop.now < self.healed_at + _RECOVERED:
+        if self.loop.now < self.healed_at + _RECOVERED:
             return
-        for what in self.faults_of_rows(life.clock.now(), grace=_LATE, open_only=True):
+        for what in self.overdue(_LATE):
             self.breach(f"the auditor: {what}")
 
     def settled(self) -> bool:
-        if self.life is None or not self.life.up or self.clients.crons.stored():
+        if len(self.up()) < self.width or self.clients.crons.stored():
             return False
         return all(shadow.rows.run.phase.is_terminal for shadow in self.model.runs.values())
 

@@ -15,16 +15,37 @@ from msgspec.structs import replace
 
 from ...adapters.store.memory import MemoryStore
 from ...errors import CommitUnknown, StoreUnavailable
-from ...ports import Commit, CommitOutcome, Committed, DueRun
-from ...record import Token
+from ...ports import (
+    Clock,
+    Commit,
+    CommitOutcome,
+    Committed,
+    DueRun,
+    Session,
+    SessionAnswer,
+)
+from ...record import CronRow, RunRow, Token
 from ..chance import Chance
 from .faults import Faults
 from .loop import Node, SimLoop, current_node, node_context
 
 T = TypeVar("T")
+Heard = Callable[[Sequence[str]], None]
+_LONGEST_HINT = 5_000_000
+_ONCE_MORE = frozenset({"claim", "post", "session"})
+"""Calls that change something, and may be made again when nobody knows whether they did."""
+
+
+class Line:
+    """One place's way to the store: `cut` while nothing comes through."""
+
+    def __init__(self) -> None:
+        self.cut = False
 
 
 class Watcher(Protocol):
+    def committing(self, commit: Commit, before: RunRow | None, client: Node) -> None: ...
+
     def committed(self, commit: Commit, token: Token) -> None: ...
 
     def deleted(self, run_id: str) -> None: ...
@@ -43,11 +64,24 @@ def at_once(call: Coroutine[Any, Any, T]) -> T:
 
 
 class StoreServer:
-    """One store, as a node of its own, for any number of engines one after another."""
+    """One store, as a node of its own, for any number of engines: one after another, and where it is
+    `shared` several at a time."""
 
-    def __init__(self, loop: SimLoop, chance: Chance, faults: Faults, watcher: Watcher) -> None:
+    def __init__(
+        self,
+        loop: SimLoop,
+        chance: Chance,
+        faults: Faults,
+        watcher: Watcher,
+        clock: Clock,
+        *,
+        shared: bool = False,
+    ) -> None:
         self.loop = loop
-        self.inner = MemoryStore(history=True)
+        self.inner = MemoryStore(history=True, shared=shared, clock=clock)
+        self.sessions: dict[int, Node] = {}
+        self.claims_seen: dict[str, dict[Node, None]] = {}  # of fires, by who may work them off
+        self._listeners: list[tuple[Node, Line, Heard]] = []
         self.node = loop.node("store")
         self.faults = faults
         self._chance = chance.child("store")
@@ -57,12 +91,45 @@ class StoreServer:
         self.slowness = self._chance.one_of((0, 0, 200, 20_000))
         self.batches = self._chance.one_of((1, 1, 2))
 
-    def write(self, batch: Sequence[Commit]) -> Sequence[CommitOutcome]:
+    def write(self, batch: Sequence[Commit], client: Node) -> Sequence[CommitOutcome]:
+        before = [at_once(self.inner.run(commit.run_id)) for commit in batch]
         outcomes = at_once(self.inner.commit(batch))
-        for commit, outcome in zip(batch, outcomes, strict=True):
+        for commit, row, outcome in zip(batch, before, outcomes, strict=True):
             if isinstance(outcome, Committed):
+                self._watcher.committing(commit, row, client)
                 self._watcher.committed(commit, outcome.token)
         return outcomes
+
+    def renew(self, session: Session, client: Node) -> SessionAnswer:
+        answer = at_once(self.inner.session(session))
+        if answer.stands:
+            self.sessions[answer.number] = client
+        else:
+            self.faults.note("session.over")
+        return answer
+
+    # Hints
+
+    def listen(self, node: Node, line: Line, heard: Heard) -> Callable[[], None]:
+        listener = (node, line, heard)
+        self._listeners.append(listener)
+
+        def stop() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return stop
+
+    def tell(self, words: Sequence[str]) -> None:
+        strike = self.faults.strike
+        self._listeners = [listener for listener in self._listeners if listener[0].alive]
+        for node, line, heard in self._listeners:
+            if line.cut or strike("hint.lost"):
+                continue
+            for _ in range(2 if strike("hint.twice") else 1):
+                late = strike("hint.late")
+                span = self._chance.span(1, _LONGEST_HINT if late else max(1, self.slowness))
+                self.loop.call_in(span, heard, list(words), context=node_context(node))
 
     def delete(self, run_id: str) -> bool:
         existed = at_once(self.inner.delete(run_id))
@@ -115,8 +182,9 @@ class FaultyStore:
 
     keeps_log = True
 
-    def __init__(self, server: StoreServer, chance: Chance) -> None:
+    def __init__(self, server: StoreServer, chance: Chance, line: Line) -> None:
         self._server = server
+        self._line = line
         self._faults = server.faults
         self._chance = chance.child("connection")
         self._inner = server.inner
@@ -146,7 +214,9 @@ class FaultyStore:
 
     async def commit(self, batch: Sequence[Commit]) -> Sequence[CommitOutcome]:
         server, strike = self._server, self._faults.strike
+        client = current_node()
         delay = server.delay()
+        await self._come_through()
         if strike("store.unavailable"):
             await server.call(current_node(), lambda: None, delay)
             raise StoreUnavailable("the store did not answer")
@@ -162,19 +232,34 @@ class FaultyStore:
         kept = batch
         if len(batch) > 1 and strike("store.unknown-part"):
             kept = [commit for commit in batch if self._chance.happens(0.5)]
-        outcomes = await server.call(current_node(), lambda: server.write(kept), delay)
-        if kept is not batch or strike("store.unknown-done"):
+        outcomes = await server.call(client, lambda: server.write(kept, client), delay)
+        if kept is not batch or self._line.cut or strike("store.unknown-done"):
             raise CommitUnknown("the line broke during a commit")
         return outcomes
 
     async def _read(self, name: str, call: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        await self._come_through()
         if self._faults.strike("store.read-fails"):
             raise StoreUnavailable(f"the store did not answer a call of {name}")
-        return await self._server.call(
+        result = await self._server.call(
             current_node(), lambda: at_once(call(*args)), self._server.delay()
         )
+        if name in _ONCE_MORE and self._faults.strike("store.cluster-unknown"):
+            raise CommitUnknown(f"the line broke during a call of {name}")
+        if self._line.cut:
+            raise StoreUnavailable(f"the line broke during a call of {name}")
+        return result
+
+    async def _come_through(self) -> None:
+        """What is sent on a line that is cut gets no answer; after a while nobody waits for one."""
+        if self._line.cut:
+            patience = self._chance.span(1_000, 5_000_000) / 1_000_000
+            await asyncio.sleep(patience)
+            if self._line.cut:
+                raise StoreUnavailable("the store cannot be reached")
 
     async def _define(self, call: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        await self._come_through()
         if self._faults.strike("store.definition-unavailable"):
             raise StoreUnavailable("the store did not answer")
         result = await self._server.call(
@@ -188,7 +273,32 @@ class FaultyStore:
         # Small pages, so that several are needed.
         return await self._read("unfinished", self._inner.unfinished, after, min(limit, 4))
 
+    async def cron(self, cron_id: str) -> CronRow | None:
+        client = current_node()
+        row = await self._read("cron", self._inner.cron, cron_id)
+        for run_id, *_ in () if row is None else row.pending:
+            self._server.claims_seen.setdefault(run_id, {})[client] = None
+        return row
+
+    # How engines share it
+
+    async def session(self, session: Session) -> SessionAnswer:
+        client = current_node()
+
+        async def renew() -> SessionAnswer:
+            return self._server.renew(session, client)
+
+        return await self._read("session", renew)
+
+    def tell(self, words: Sequence[str]) -> None:
+        if not self._line.cut:
+            self._server.tell(words)
+
+    async def listen(self, heard: Heard) -> Callable[[], None]:
+        return self._server.listen(current_node(), self._line, heard)
+
     async def delete(self, run_id: str) -> bool:
+        await self._come_through()
         if self._faults.strike("store.definition-unavailable"):
             raise StoreUnavailable("the store did not answer")
         server = self._server

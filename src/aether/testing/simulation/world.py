@@ -19,7 +19,7 @@ from ...engine import Engine, audit
 from ...errors import ProblemError, StoreError
 from ...expr import CelEvaluator
 from ...ports import Assignment, Commit, Fault, HookEvent, Store
-from ...record import Instant, RunRows, Token, decode_changes, encode_changes
+from ...record import Instant, RunRow, RunRows, Token, decode_changes, encode_changes
 from ...worker import Worker
 from ..chance import Chance
 from .broker import FaultyLocalBroker, Network, NetworkBroker
@@ -28,7 +28,7 @@ from .inside import Decisions, decided_anew, fresh_copy, left_over, stale_result
 from .loop import Node, SimLoop, node_context
 from .model import Model
 from .ports import Ids, RandomExecutor, RandomNotifier, RandomSink, Release
-from .store import FaultyStore, StoreServer, at_once
+from .store import FaultyStore, Line, StoreServer, at_once
 
 START = 1_750_000_000_000_000
 TYPES = ("echo", "other")
@@ -51,10 +51,23 @@ class Variables:
         return {"region": "ap-east-1", "count": 2}
 
 
+class Place:
+    """Where one engine after another lives: one process at a time, with its line to the store."""
+
+    def __init__(self, number: int, network: Network) -> None:
+        self.number = number
+        self.network = network
+        self.line = Line()
+        self.life: EngineLife | None = None
+        self.last: Node | None = None
+        self.stopping: EngineLife | None = None
+
+
 class EngineLife:
     """One engine's process from start to crash or stop."""
 
-    def __init__(self, node: Node, clock: SystemClock, engine: Engine) -> None:
+    def __init__(self, place: Place, node: Node, clock: SystemClock, engine: Engine) -> None:
+        self.place = place
         self.node = node
         self.clock = clock
         self.engine = engine
@@ -75,25 +88,41 @@ class World:
         self.node = self.loop.node("world")
         self.model = Model(self.breach, lambda: self.loop.now)
         self.decisions = Decisions()
-        self.server = StoreServer(self.loop, self.chance, self.faults, self)
-        self.network = Network(self.loop, self.chance, self.faults, self)
+        apart = self.chance.child("places")
+        self.width = apart.one_of((1, 1, 1, 2, 3))  # engines that share the store
+        self.server = StoreServer(
+            self.loop,
+            self.chance,
+            self.faults,
+            self,
+            SystemClock(lambda: (START + self.loop.now) * 1000),
+            shared=self.width > 1,
+        )
+        self.places = [Place(number, self._network(number)) for number in range(self.width)]
+        self.calling = apart.child("calls")
         self.release = Release(self.loop)
         self.ids = Ids()
         self.is_local = self.chance.happens(0.35)  # engine, broker and worker in one process
         self.rooms = self.chance.one_of((10_000, 10_000, 1, 3))
         self.skew = self.chance.one_of((0, 0, 1_000_000, 90_000_000))
         self.recheck = self.chance.child("recheck")
-        self.life: EngineLife | None = None
         self.lives = 0
-        self.workers: list[tuple[Node, Worker]] = []
+        self.workers: list[tuple[Node, Worker, Place]] = []
         self.healing = False
         self.set_back = 0
         self._offsets: dict[int, int] = {}
-        self._last_engine: Node | None = None
         self._executors = [
             RandomExecutor(name, self.loop, self.chance, self.faults, self.release, self.saw)
             for name in TYPES
         ]
+
+    def _network(self, number: int) -> Network:
+        chance = self.chance.child(f"place {number}") if number else self.chance
+        return Network(self.loop, chance, self.faults, self)
+
+    def up(self) -> list[EngineLife]:
+        lives = (place.life for place in self.places)
+        return [life for life in lives if life is not None and life.up]
 
     # Watching
 
@@ -106,9 +135,21 @@ class World:
     def _unheard(self, what: str) -> None:
         self.breach(f"nobody took an exception: {what}")
 
+    def committing(self, commit: Commit, before: RunRow | None, client: Node) -> None:
+        """Only the engine whose session holds a run decides for it, as long as anything is left to be."""
+        holder = before.held_by if before is not None else 0
+        if before is None and isinstance(commit.run, RunRow):
+            holder = commit.run.owner
+        elif before is None or before.phase.is_terminal:
+            return
+        if self.server.sessions.get(holder) is not client:
+            self.breach(f"{commit.run_id}: {client.name} decided for a run that is not its own")
+
     def committed(self, commit: Commit, token: Token) -> None:
         run_id, log = commit.run_id, commit.log
-        assert log is not None
+        if log is None:
+            self.model.answered(commit, token)
+            return
         self.loop.note(log.body)
         changes = decode_changes(log.body)
         body = encode_changes(changes)
@@ -157,6 +198,11 @@ class World:
         return SystemClock(lambda: (START + self.loop.now + self._offsets[number]) * 1000)
 
     def jump(self, node: Node, by: int) -> None:
+        """Of several engines each may have to go on with what another one began, by its own clock: they
+        differ by no more than one alone would go back."""
+        if self.width > 1:
+            offset = self._offsets[node.number]
+            by = min(max(by, -FURTHEST_BACK // 4 - offset), FURTHEST_BACK // 4 - offset)
         self._offsets[node.number] += by
         self.set_back += max(0, -by)
 
@@ -176,24 +222,26 @@ class World:
     ) -> asyncio.Task[Any]:
         return self.loop.create_task(work, name=name, context=node_context(node))
 
-    def begin_life(self) -> None:
+    def begin_life(self, place: Place) -> None:
         """A new engine's process, over the same store."""
         self.lives += 1
         node = self.loop.node(f"engine {self.lives}")
-        node.context.run(self._make_engine, node)
+        node.context.run(self._make_engine, place, node)
 
-    def _make_engine(self, node: Node) -> None:
+    def _make_engine(self, place: Place, node: Node) -> None:
         clock = self.new_clock(node)
-        self.follow(node, self._last_engine)
-        self._last_engine = node
+        if self.width == 1:
+            self.follow(node, place.last)
+        place.last = node
         sink = RandomSink(self.faults, self._heard)
         broker = (
             FaultyLocalBroker(self.faults, self)
             if self.is_local
-            else NetworkBroker(self.network, node)
+            else NetworkBroker(place.network, node)
         )
+        store = FaultyStore(self.server, self.chance.child(node.name), place.line)
         engine = Engine(
-            store=cast(Store, FaultyStore(self.server, self.chance.child(node.name))),
+            store=cast(Store, store),
             broker=broker,
             id_generator=self.ids,
             clock=clock,
@@ -204,10 +252,11 @@ class World:
             vars_sources=[Variables()],
             error_sink=sink,
             runs_in_memory=self.rooms,
+            node=node.name,
         )
         if self.rooms < 10:
             self.faults.note("cache.full")
-        life = self.life = EngineLife(node, clock, engine)
+        life = place.life = EngineLife(place, node, clock, engine)
         if self.is_local:
             life.local_worker = Worker(
                 broker,
@@ -231,30 +280,30 @@ class World:
         life.up = True
 
     def _replace(self, life: EngineLife) -> None:
-        if self.life is life:
+        if life.place.life is life:
             self.kill(life)
-            self.begin_life()
+            self.begin_life(life.place)
 
     def kill(self, life: EngineLife) -> None:
         self.loop.crash(life.node)
         life.up = False
-        if self.life is life:
-            self.life = None
+        if life.place.life is life:
+            life.place.life = None
 
-    def begin_worker(self) -> None:
+    def begin_worker(self, place: Place) -> None:
         if self.is_local:
             return
         node = self.loop.node(f"worker {len(self.workers) + 1}")
         clock = self.new_clock(node)
         worker = Worker(
-            NetworkBroker(self.network, node),
+            NetworkBroker(place.network, node),
             Executors(self._executors),
             worker_id=node.name,
             clock=clock,
             slots=self.chance.one_of((1, 3, 64)),
             errors=RandomSink(self.faults, self._heard),
         )
-        self.workers.append((node, worker))
+        self.workers.append((node, worker, place))
         self.spawn(node, worker.start(), "start")
 
     # Calls of clients, in the engine's process
@@ -265,10 +314,10 @@ class World:
         then: Callable[[Any, Exception | None], None],
     ) -> bool:
         """Call the engine; `then` gets its answer, and is never called if the engine crashes first."""
-        life = self.life
-        if life is None or not life.up:
+        lives = self.up()
+        if not lives:
             return False
-
+        life = lives[0] if len(lives) == 1 else self.calling.one_of(lives)
         life.calls += 1
 
         async def ask() -> None:
@@ -294,15 +343,29 @@ class World:
 
     # The end
 
-    def faults_of_rows(
-        self, now: Instant, grace: int = 60_000_000, *, open_only: bool = False
-    ) -> Iterator[str]:
+    def clock_of(self, run: RunRow) -> SystemClock | None:
+        """That of the engine which decides for the run."""
+        node = self.server.sessions.get(run.held_by)
+        for life in self.up():
+            if life.node is node:
+                return life.clock
+        return None
+
+    def faults_of_rows(self, now: Instant, grace: int = 60_000_000) -> Iterator[str]:
         """What the auditor says of every run."""
         for shadow in self.model.runs.values():
-            if open_only and shadow.rows.run.phase.is_terminal:
-                continue
             width = shadow.rules.parallelism if shadow.rules is not None else 0
             yield from audit(shadow.rows, now, parallelism=width, grace=grace)
+
+    def overdue(self, grace: int) -> Iterator[str]:
+        """Likewise of those under way, by the clocks of their engines."""
+        for run_id, shadow in self.model.runs.items():
+            if shadow.rows.run.phase.is_terminal:
+                continue
+            clock = self.clock_of(at_once(self.server.inner.run(run_id)) or shadow.rows.run)
+            if clock is not None:
+                width = shadow.rules.parallelism if shadow.rules is not None else 0
+                yield from audit(shadow.rows, clock.now(), parallelism=width, grace=grace)
 
     def audit_all(self) -> None:
         for what in self.faults_of_rows(START + self.loop.now):
@@ -312,9 +375,9 @@ class World:
                 self.breach(f"{run_id} never ended: {shadow.rows.run}")
 
     def leaks(self) -> list[str]:
-        if self.life is None:
-            return []
-        found = left_over(self.life.engine)
-        if self.life.calls:
-            found.append(f"{self.life.calls} calls of clients were never answered")
+        found: list[str] = []
+        for life in self.up():
+            found += left_over(life.engine)
+            if life.calls:
+                found.append(f"{life.calls} calls of clients were never answered")
         return found
