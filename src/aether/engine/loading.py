@@ -83,7 +83,7 @@ class Loader:
                 self._lost(live, None)  # what was to be created was made by somebody quicker
                 return None
             if live.unsure is not None and live.token is None:
-                if not _is_ours(live.unsure.taken, rows.run):
+                if not await self._made_by(live.unsure, rows.run):
                     live.put_back(live.unsure.taken)
                     live.unsure = None
                     self._lost(live, None)
@@ -136,6 +136,12 @@ class Loader:
             # It has gone on meanwhile; what was to be performed follows from the rows again.
             at, number = state.run.created_at, self._membership.number
             live.add(RunTakenOver(at, number), first=True)
+
+    async def _made_by(self, unsure: Unsure, run: RunRow) -> bool:
+        """Whether that commit created the run, which another engine may have taken over since."""
+        if _is_ours(unsure.taken, run):
+            return True
+        return bool(unsure.head) and await self._was_ours(unsure, run)
 
     async def _was_ours(self, unsure: Unsure, run: RunRow) -> bool:
         """Whether the commit that got no answer is the one which the store has under its number. The

@@ -615,3 +615,22 @@ async def test_a_run_that_another_engine_made_and_ended_while_the_store_was_away
             await submitting
         assert (await b.engine.get("same")).status is Phase.CANCELLED
         assert [fault.what for fault in cluster.errors.faults if fault.severity == "critical"] == []
+
+
+async def test_a_submit_in_doubt_whose_run_another_engine_took_over_was_done():
+    async with Cluster() as cluster:
+        a, b = await cluster.node("a"), await cluster.node("b")
+        commit = a.store.commit
+
+        async def unheard(batch):
+            a.store.commit = commit
+            await commit(batch)
+            await cluster.store.end_session(a.engine._membership.number)
+            await b.engine._runs.recovery._sweep()
+            raise CommitUnknown("the line broke")
+
+        a.store.commit = unheard
+        submitting = asyncio.ensure_future(a.engine.submit(one_task(), run_id="r"))
+        await cluster.advance(3)
+        assert await submitting == "r"
+        assert await cluster.owner("r") == b.engine._membership.number
