@@ -6,6 +6,7 @@ from . import functions as functions
 from . import postgres as postgres
 from . import recovery as recovery
 from . import runs as runs
+from . import server as server
 from . import shapes as shapes
 from . import sqlite as sqlite
 from . import startup as startup

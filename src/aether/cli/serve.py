@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Callable
 from functools import partial
@@ -80,7 +81,15 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return new_event_loop
 
 
+def _settle() -> None:
+    """What lives as long as the process is not looked at again by the collector of garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 def _tell(settings: Settings, version: str, server: Serving) -> None:
+    _settle()
     host = f"[{server.host}]" if ":" in server.host else server.host
     click.echo(f"aether {version}  {shown_url(server.url)}  {settings.text('persistence.mode')}")
     ports = server.ports
