@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from copy import copy
 from hashlib import blake2b
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -29,6 +28,7 @@ from ..record import (
     references_in,
     value_of,
 )
+from .held_values import HOLDS_VALUES, values_of
 from .keyring import Keyring, key_missing, key_of, unreadable
 
 DOCUMENT = b"document"
@@ -41,13 +41,6 @@ _RAW, _ZLIB = b"\x00", b"\x01"
 _LEVEL = 1
 _SAMPLE = 8_192
 _WORTH = 0.9  # of the size, at most, or it is not worth the time to unpack it
-
-_GETTERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
-    # Two names at least make a getter answer with a tuple.
-    kind: attrgetter(*(fields if len(fields) > 1 else fields * 2))
-    for kind, fields in PAYLOADS.items()
-    if fields
-}
 
 
 class Packing:
@@ -67,20 +60,22 @@ class Packing:
         if self._keyring is not None:
             return 1 + sum(map(len, _values(commit)))
         size = 0
-        most = self._most
-        changes: Iterable[Any] = commit.tasks
-        if commit.hooks:
-            changes = (*commit.tasks, *commit.hooks)
-        for value in _GETTERS[type(commit.run)](commit.run):
-            if value.__class__ is bytes and (len(value) > most or is_cell(value)):
-                size += len(value)
-        for change in changes:
-            for value in _GETTERS[type(change)](change):
-                if value.__class__ is bytes and (len(value) > most or is_cell(value)):
-                    size += len(value)
+        if HOLDS_VALUES[type(commit.run)](commit.run):
+            size = self._work_of(commit.run)
+        for change in commit.tasks:
+            if HOLDS_VALUES[type(change)](change):
+                size += self._work_of(change)
+        for hook in commit.hooks:
+            if HOLDS_VALUES[type(hook)](hook):
+                size += self._work_of(hook)
         if commit.log is not None and is_cell(commit.log.body):
             size += len(commit.log.body)
         return size
+
+    def _work_of(self, change: Any) -> int:
+        most = self._most
+        sizes = [len(v) for v in values_of(change) if len(v) > most or is_cell(v)]
+        return sum(sizes)
 
     def commit(self, commit: Commit, known: Container[tuple[str, bytes]]) -> Commit:
         """`commit` with cells for values. Payloads that the run brought before are in `known`."""
@@ -156,12 +151,7 @@ def packed_of(piece: bytes) -> bytes:
 
 def _values(commit: Commit) -> list[bytes]:
     changes = (commit.run, *commit.tasks, *commit.hooks)
-    return [value for change in changes for value in _set_in(change)]
-
-
-def _set_in(change: Any) -> list[bytes]:
-    found = (getattr(change, field) for field in PAYLOADS[type(change)])
-    return [value for value in found if isinstance(value, bytes)]
+    return [v for each in changes if HOLDS_VALUES[type(each)](each) for v in values_of(each)]
 
 
 def _changed(change: Any, cell: Callable[[bytes], bytes]) -> Any:

@@ -121,7 +121,9 @@ class PayloadStore:
 
     async def commit(self, batch: Sequence[Commit]) -> Sequence[CommitOutcome]:
         packing = self._packing
-        size = sum(packing.work(commit) for commit in batch)
+        size = 0
+        for commit in batch:
+            size += packing.work(commit)
         if not size:
             return await self._store.commit(batch)
 

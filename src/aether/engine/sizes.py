@@ -6,9 +6,7 @@ value cut short, or one that is too large on its way to the store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from operator import attrgetter
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 
@@ -23,6 +21,7 @@ from ..record import (
     TaskRow,
     decode_raw_values,
 )
+from .held_values import HOLDS_VALUES, values_of
 
 LIMIT = 16 << 20
 """Bytes of one value, as JSON."""
@@ -30,12 +29,6 @@ LIMIT = 16 << 20
 _MOST = 512 << 20  # a database row holds less than twice as much
 _FIX = "pass large data as an artifact or by reference, or raise `payload_limit`"
 
-_GETTERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
-    # Two names at least make a getter answer with a tuple.
-    kind: attrgetter(*(fields if len(fields) > 1 else fields * 2))
-    for kind, fields in PAYLOADS.items()
-    if fields
-}
 _WORDS = {
     "arguments": "argument",
     "inputs": "input",
@@ -90,20 +83,16 @@ class Sizes:
         """What is wrong with values that a decision has put together; "" if nothing is."""
         limit = self._limit
         for change in changes:
-            get = _GETTERS.get(type(change))
-            if get is None:
-                continue
-            for value in get(change):
-                if value.__class__ is bytes and len(value) > limit:
-                    if fault := self._fault_in(change, state):
+            if HOLDS_VALUES[type(change)](change):
+                for value in values_of(change):
+                    if len(value) > limit and (fault := self._fault_in(change, state)):
                         return fault
         return ""
 
     def _fault_in(self, change: Change, state: AnyState) -> str:
         for field in PAYLOADS[type(change)]:
             value = getattr(change, field)
-            fault = self._fault(field, value if isinstance(value, bytes) else None)
-            if fault:
+            if isinstance(value, bytes) and (fault := self._fault(field, value)):
                 return f"{_whose(change, state)}: {fault}"
         return ""
 

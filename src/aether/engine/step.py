@@ -123,9 +123,11 @@ class Stepper:
         self._naps: list[asyncio.Future[None]] = []  # waits for a store that is down
         self._down = 0  # rounds in a row that found no store
         self._open = False
+        self._keeps_log = False
 
     def start(self) -> None:
         self._open = True
+        self._keeps_log = self._store.keeps_log  # asked once: stores stand behind each other
         self._loops = [
             asyncio.create_task(self._run(), name=f"aether: decisions {n + 1}")
             for n in range(max(1, self._store.concurrency))
@@ -294,9 +296,8 @@ class Stepper:
                 if kind is HookRow:
                     live.saw(change)  # type: ignore[arg-type]  # likewise
         run = RunPatch() if run is None else run
-        log = None
-        if self._store.keeps_log and state.run.tier == ACTION_LOG:
-            log = self._ledger.entry(state, decision.changes, run)
+        is_logged = self._keeps_log and state.run.tier == ACTION_LOG
+        log = self._ledger.entry(state, decision.changes, run) if is_logged else None
         outside = is_from_outside(taken[0])
         return Commit(
             run_id=live.run_id,

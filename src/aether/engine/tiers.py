@@ -103,15 +103,18 @@ class Tiers(SharedTiers):
     # Commits
 
     async def commit(self, batch: Sequence[Commit]) -> Sequence[CommitOutcome]:
-        if not self._held and all(self._is_plain(commit) for commit in batch):
+        if not self._held and self._are_plain(batch):
             return await self._snapshots.write(batch, ())
         if len({commit.run_id for commit in batch}) < len(batch):
             return [(await self.commit([commit]))[0] for commit in batch]
         return await _Round(self, self._durable, self._volatile, self._snapshots).carry_out(batch)
 
-    def _is_plain(self, commit: Commit) -> bool:
-        run = commit.run
-        return not isinstance(run, RunRow) or self.tier_of(run) == ACTION_LOG
+    def _are_plain(self, batch: Sequence[Commit]) -> bool:
+        for commit in batch:
+            run = commit.run
+            if type(run) is RunRow and self.tier_of(run) != ACTION_LOG:
+                return False
+        return True
 
     # Runs
 
