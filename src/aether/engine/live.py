@@ -14,6 +14,8 @@ from ..plan import (
     Event,
     FunctionState,
     JournalAppended,
+    RunForked,
+    RunSubmitted,
     TimePassed,
 )
 from ..record import HookRow, Instant, RunRows, TaskRow, Token
@@ -43,8 +45,14 @@ class Request:
             self.reply.set_exception(error)
 
 
-class Append(Request):
-    """What a function run has done. Others may be decided with it; `recorded` is done with the number of
+class Joining(Request):
+    """A request that may be decided together with other events."""
+
+    __slots__ = ()
+
+
+class Append(Joining):
+    """What a function run has done; `recorded` is done with the number of
     the newest answer once all of it is safe, and after `withhold` has let go of what a pause holds up."""
 
     __slots__ = ("newest", "recorded", "run_id", "superseded", "withheld", "_withhold")
@@ -136,7 +144,7 @@ class LiveRun:
         events = self.events
         taken: list[Event | Request] = []
         while events and len(taken) < EVENTS:
-            if isinstance(events[0], Request) and type(events[0]) is not Append:
+            if isinstance(events[0], Request) and not isinstance(events[0], Joining):
                 if not taken:
                     taken.append(events.popleft())
                 break
@@ -180,6 +188,20 @@ class LiveRun:
                 whole.hooks[row.number] = row
         return whole
 
+    def refuse_begin(self, error: Exception) -> list[Event | Request]:
+        """The run was to be created, and exists: whoever asked for it is told. Returns what else came."""
+        if self.unsure is not None:
+            self.put_back(self.unsure.taken)
+            self.unsure = None
+        others: list[Event | Request] = []
+        for event in self.events:
+            if isinstance(event, Request) and isinstance(event.event, RunSubmitted | RunForked):
+                event.refused(error)
+            else:
+                others.append(event)
+        self.events.clear()
+        return others
+
     def fail_requests(self, error: Exception) -> None:
         """Whoever waits for something here is told `error`, and all that was to be decided is dropped."""
         if self.unsure is not None:
@@ -218,8 +240,7 @@ def event_of(item: Event | Request) -> Event:
 
 def is_from_outside(item: Event | Request) -> bool:
     """Somebody who is no part of the run waits for this."""
-    kind = type(item)
-    if kind is Append or not isinstance(item, Request):
+    if not isinstance(item, Request) or isinstance(item, Joining):
         return False
     return type(item.event) is not TimePassed
 

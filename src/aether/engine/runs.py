@@ -398,9 +398,12 @@ class Runs:
         """This engine cannot go on with the run: for `error`, or because there is no such run, or
         because one that was to be created exists."""
         self._retire(live)
+        if error is None and live.token is None and live.document is not None:
+            for event in live.refuse_begin(exists(live.run_id)):
+                self._add(live.run_id, event)  # it is for the run that exists
+            return
         if error is None:
-            is_new = live.token is None and live.document is not None
-            error = exists(live.run_id) if is_new else unknown(live.run_id)
+            error = unknown(live.run_id)
             if any(not isinstance(event, Request) for event in live.events):
                 what = f"there is no run '{live.run_id}'"
                 self._faults.report("take in a result", what, then="it is dropped", warning=True)
