@@ -21,14 +21,32 @@ NEW_NODES = 256
 """At most so many task runs are created in one decision, so that other runs get their turn."""
 
 
+# Looking a phase up in its class runs Python code: the hot path asks once.
+_READY = Phase.READY
 _AT_WORK = (Phase.READY, Phase.RUNNING)
 
 
 class Turn:
+    __slots__ = (
+        "_commands",
+        "_created",
+        "_fresh",
+        "_fresh_run",
+        "_handed",
+        "_hooks",
+        "_run",
+        "_tasks",
+        "at",
+        "created",
+        "nothing",
+        "state",
+        "todo",
+    )
+
     def __init__(self, state: State, at: Instant, *, fresh_run: bool = False) -> None:
         self.state = state
         # Time in a run never goes back, whatever the clock does.
-        self.at = max(at, state.now)
+        self.at = at if at > state.now else state.now
         self.todo: list[Scope] = []  # scopes to advance, innermost on top
         self.created = 0
         self.nothing = ""
@@ -63,6 +81,7 @@ class Turn:
         self._write(node.row, members)
 
     def _write(self, row: TaskRow, members: dict[str, Any]) -> None:
+        """`members` are the turn's from here on."""
         for name, value in members.items():
             setattr(row, name, value)
         ordinal = row.ordinal
@@ -76,6 +95,9 @@ class Turn:
 
     def move(self, node: Node, phase: Phase, **members: Any) -> None:
         """A legal step to `phase`, counted where leaves are counted."""
+        self._move(node, phase, members)
+
+    def _move(self, node: Node, phase: Phase, members: dict[str, Any]) -> None:
         row = node.row
         before = row.phase
         if node.spec.body is None:
@@ -100,11 +122,13 @@ class Turn:
 
     def end(self, node: Node, phase: Phase, message: str, **members: Any) -> None:
         """A terminal phase for a task run; its scope is looked at next."""
-        self.move(node, phase, message=message, finished_at=self.at, **members)
-        self.state.run.done += 1
-        node.parent.open -= 1
-        self.state.settle(node)
-        self.look_at(node.parent)
+        members["message"], members["finished_at"] = message, self.at
+        self._move(node, phase, members)
+        state, parent = self.state, node.parent
+        state.run.done += 1
+        parent.open -= 1
+        state.settle(node)
+        self.look_at(parent)
 
     def set_hook(self, hook: HookRow, **members: Any) -> None:
         for name, value in members.items():
@@ -126,8 +150,9 @@ class Turn:
     # Ordering
 
     def dispatch(self, node: Node) -> None:
-        self._handed.setdefault(node.row.ordinal, node.row.delivery)
-        self._commands.append(DispatchTask(node.row.ordinal))
+        row = node.row
+        self._handed.setdefault(row.ordinal, row.delivery)
+        self._commands.append(DispatchTask(row.ordinal))
 
     def dispatch_hook(self, number: int) -> None:
         self._commands.append(DispatchHook(number))
@@ -178,7 +203,7 @@ class Turn:
         state = self.state
         run = state.run
         if run.phase.is_terminal or run.paused_at is not None:
-            return min(self._hook_dues(), default=None)
+            return min(self._hook_dues(), default=None) if state.hooks else None
         dues = state.dues
         while dues and not self._still_due(dues[0]):
             heappop(dues)
@@ -197,10 +222,12 @@ class Turn:
     def _drop_stillborn(self) -> None:
         """A delivery that was made and is over within this turn never reaches a broker."""
         nodes, handed = self.state.nodes, self._handed
+        if not handed:
+            return
         gone: dict[int, bool] = {}  # and whether a later delivery of it counts
         for ordinal, first in handed.items():
             node = nodes.get(ordinal)
-            is_ready = node is not None and node.row.phase is Phase.READY
+            is_ready = node is not None and node.row.phase is _READY
             if node is None or not is_ready or node.row.delivery != first:
                 gone[ordinal] = is_ready
         if not gone:
@@ -221,19 +248,20 @@ class Turn:
         if changes or self._tasks or self._hooks or self._run:
             nothing = ""
             self.state.now = self.at  # only what is written counts: a loaded state knows no more
-            members: dict[str, Any] = {"seq": run.seq + 1, "decided_at": self.at}
+            members = self._run
+            run.seq = members["seq"] = run.seq + 1
+            run.decided_at = members["decided_at"] = self.at
             if self._fresh or self._tasks:
                 members["total"], members["done"] = run.total, run.done
             due = self._next_due()
             if due != run.due_at:
-                members["due_at"] = due
-            self.set_run(**members)
+                run.due_at = members["due_at"] = due
             for ordinal, written in self._tasks.items():
                 changes.append(TaskPatch(ordinal, **written))
             for number, written in self._hooks.items():
                 changes.append(HookPatch(number=number, **written))
             if not self._fresh_run:
-                changes.append(RunPatch(**self._run))
+                changes.append(RunPatch(**members))
         self._drop_stillborn()
         more = bool(self.state.agenda) and not run.phase.is_terminal
         return Decision(changes, self._commands, more, nothing)
