@@ -181,9 +181,13 @@ def test_a_file_with_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_log_lines_can_be_json(tmp_path: Path) -> None:
-    with serving(tmp_path, "--db", "memory:", "--json-logs") as server:
+    made = command(tmp_path, "token", "create", "--role", "admin", "--tokens", "t.json")
+    flags = ("--db", "memory:", "--tokens", "t.json", "--json-logs")
+    with serving(tmp_path, *flags) as server:
+        server.token = made.stdout.strip()
         server.ask("/runs", HELLO, "application/yaml")
         server.stop()
         assert server.process.stderr is not None
         lines = [json.loads(line) for line in server.process.stderr.read().splitlines()]
-    assert any(line["logger"] == "aether.audit" for line in lines)
+    [line] = [line for line in lines if line["logger"] == "aether.audit"]
+    assert line["message"].startswith("admin (")

@@ -221,7 +221,7 @@ async def world(folder: Path, limits: Limits | None = None, **more: Any) -> Asyn
     clock, errors = SystemClock(), CollectingSink()
     app = Aether("memory:", store=MemoryStore(history=True), clock=clock, error_sink=errors)
     feed = Feed(clock, **({"kept": more.pop("kept")} if "kept" in more else {}))
-    tokens = Tokens(folder / "tokens.json")
+    tokens = Tokens(folder / "tokens.json", fresh=0)
     pool = ThreadPool(1)
     services = Services(
         app.engine,

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote
 from ...errors import EngineBug, Problem, ProblemError, StoreError
 from ...ports import Fault
 from . import guard
-from .access import Denied, Principal
+from .access import LOCAL, Denied, Principal
 from .bodies import Gone, decode_body, decode_query, read_body
 from .messages import Rejected, Request, Response, Stream, problem_response
 from .runs import visible
@@ -25,7 +25,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 audit = logging.getLogger("aether.audit")
-"""One line for each request that changes something: who, what, and how it was answered."""
+"""One line for each request that changes something: who, what, and how it was answered. Where nobody needs a
+token there is no who, and the lines are for debugging."""
 
 _SAFE = ("GET", "HEAD")
 
@@ -53,7 +54,8 @@ class Application:
     ) -> Response | Stream:
         services, method = self._services, scope["method"]
         guard.check_host(headers, scope, services.hosts)
-        route, names = self._routes.find(method, _path(scope))
+        path = _path(scope)
+        route, names = self._routes.find(method, path)
         changes = method not in _SAFE
         if changes:
             guard.check_origin(headers)
@@ -69,8 +71,10 @@ class Application:
             raise
         finally:
             if changes:
-                by = f"{who.name} ({who.token_id or '-'})"
-                audit.info("%s %s %s: %s", by, method, _path(scope), status)
+                level = logging.INFO if who is not LOCAL else logging.DEBUG
+                audit.log(
+                    level, "%s (%s) %s %s: %s", who.name, who.token_id or "-", method, path, status
+                )
         return response
 
     async def _handle(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
@@ -75,11 +76,7 @@ def decode_query(shape: type[msgspec.Struct] | None, pairs: Sequence[tuple[str, 
         if pairs:
             raise bad_request(f"there is no parameter '{pairs[0][0]}' here", "leave it out")
         return None
-    lists = {
-        field.encode_name
-        for field in msgspec.structs.fields(shape)
-        if getattr(field.type, "__origin__", None) is list
-    }
+    _, lists = _members(shape)
     tree: dict[str, Any] = {}
     for name, value in pairs:
         if name in lists:
@@ -94,7 +91,7 @@ def decode_query(shape: type[msgspec.Struct] | None, pairs: Sequence[tuple[str, 
 def convert(tree: Any, shape: type[msgspec.Struct], what: str) -> Any:
     """Raises Refused `bad-request` with the place, and with what may have been meant."""
     if isinstance(tree, dict):
-        known = {field.encode_name for field in msgspec.structs.fields(shape)}
+        known, _ = _members(shape)
         for name in tree:
             if name not in known:
                 near = get_close_matches(str(name), known, 1)
@@ -108,6 +105,17 @@ def convert(tree: Any, shape: type[msgspec.Struct], what: str) -> Any:
         return msgspec.convert(tree, shape, strict=what == "the body")
     except msgspec.ValidationError as exc:
         raise bad_request(f"{what}: {exc}") from None
+
+
+@cache
+def _members(shape: type[msgspec.Struct]) -> tuple[frozenset[str], frozenset[str]]:
+    """What may be given, and what of it more than once. Reading annotations is slow, and they stay."""
+    fields = msgspec.structs.fields(shape)
+    lists = [field for field in fields if getattr(field.type, "__origin__", None) is list]
+    return (
+        frozenset(field.encode_name for field in fields),
+        frozenset(field.encode_name for field in lists),
+    )
 
 
 def deeper_than(tree: Any, most: int) -> bool:

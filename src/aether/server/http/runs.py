@@ -242,18 +242,21 @@ async def result(services: Services, request: Request) -> Response:
     """200 with the result once the run is over; 202 with why it waits when the time is up before."""
     wait = seconds(request.query.wait, "wait", services.limits.wait)
     run_id = request.names["run"]
-    ended = asyncio.ensure_future(services.control.end(run_id, wait))
+    waiting = asyncio.ensure_future(_ended(services, run_id, wait))
     drained = asyncio.ensure_future(services.draining.wait())
+    execution: Execution | None = None
     try:
-        await asyncio.wait((ended, drained), return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            run_id = ended.result().run_id
+        await asyncio.wait((waiting, drained), return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            execution = waiting.result()
     except WaitTimeout:
         pass
     finally:
-        ended.cancel()
+        waiting.cancel()
         drained.cancel()
-    execution = shown(await services.control.get(run_id), request.who)
+    if execution is None:
+        execution = await services.control.get(run_id)
+    execution = shown(execution, request.who)
     view = RunResult(
         run_id=execution.run_id,
         status=execution.status,
@@ -262,6 +265,15 @@ async def result(services: Services, request: Request) -> Response:
         waiting_for=execution.waiting_for,
     )
     return answer(view, 200 if execution.status.is_terminal else 202)
+
+
+async def _ended(services: Services, run_id: str, wait: float) -> Execution:
+    """The run when it is over, or the last of those that a function was continued as."""
+    execution = await services.control.wait(run_id, wait)
+    if execution.kind == "document":
+        return execution
+    end = await services.control.end(run_id, wait)
+    return execution if end.run_id == run_id else await services.control.get(end.run_id)
 
 
 async def cancel(services: Services, request: Request) -> Response:
