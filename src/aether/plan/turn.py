@@ -46,7 +46,7 @@ class Turn:
     def __init__(self, state: State, at: Instant, *, fresh_run: bool = False) -> None:
         self.state = state
         # Time in a run never goes back, whatever the clock does.
-        self.at = at if at > state.now else state.now
+        self.at = max(at, state.now)
         self.todo: list[Scope] = []  # scopes to advance, innermost on top
         self.created = 0
         self.nothing = ""
