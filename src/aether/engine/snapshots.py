@@ -167,6 +167,8 @@ class Snapshots:
     ) -> Sequence[CommitOutcome]:
         """All in one batch of the durable store. Answers for `straight`; a Write gets its `outcome`.
         What fails leaves each run as it was, with nothing lost that was unsaved."""
+        if not writes:
+            return await self._commit(straight)
         while busy := next((w.held.writing for w in writes if w.held.writing is not None), None):
             await asyncio.shield(busy)
         mark: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -180,18 +182,13 @@ class Snapshots:
             writes = [write for write in writes if self._still_stands(write)]
             batch = [*straight, *(write.as_commit() for write in writes)]
             try:
-                async with self._gate:
-                    outcomes = await self._durable.commit(batch)
-                if len(outcomes) != len(batch):
-                    what = f"the store answered {len(outcomes)} of {len(batch)} commits"
-                    raise CommitUnknown(what)
+                outcomes = await self._commit(batch)
             except BaseException as error:
                 for write in writes:
                     write.give_back(error)
                     if write.held.unsaved:
                         self.changed(write.held)
                 raise
-            self._failures = 0
             for write, outcome in zip(writes, outcomes[len(straight) :], strict=True):
                 await self._take_outcome(write, outcome)
             return outcomes[: len(straight)]
@@ -200,6 +197,14 @@ class Snapshots:
                 held.writing = None
                 held.deciding = False
             mark.set_result(None)
+
+    async def _commit(self, batch: Sequence[Commit]) -> Sequence[CommitOutcome]:
+        async with self._gate:
+            outcomes = await self._durable.commit(batch)
+        if len(outcomes) != len(batch):
+            raise CommitUnknown(f"the store answered {len(outcomes)} of {len(batch)} commits")
+        self._failures = 0
+        return outcomes
 
     def _still_stands(self, write: Write) -> bool:
         """Whether the run is as it was when the decision was made, whatever happened while it waited."""

@@ -18,7 +18,7 @@ from .recorder import DROPPED, ENDED, PARKED
 from .run import FlowRun
 
 _FIRST = Fence(1, 1)
-_LISTEN_AFTER = 20_000  # microseconds after which a run wants to hear of its cancellation
+_LISTEN_AFTER = 100_000  # microseconds after which a run wants to hear of its cancellation
 _LONGEST_NAP = 60_000_000
 _STUBBORN: list[Any] = []  # functions that never end: letting go of one would run it again
 
@@ -52,6 +52,7 @@ class Runtime:
         self._parked = ParkedRuns(memory)
         self._young: dict[FlowRun, None] = {}
         self._older: dict[FlowRun, None] = {}
+        self._sweeps = False  # the clock is to call `_sweep`
 
     def register(self, definition: WorkflowDefinition) -> FunctionHost:
         """The executor for `definition`; a later definition of a name replaces the earlier one."""
@@ -113,7 +114,8 @@ class Runtime:
         run.owner = asyncio.current_task()
         if not run.ended.done():
             self._young[run] = None
-            if len(self._young) == 1 and not self._older:
+            if not self._sweeps:
+                self._sweeps = True
                 self.clock.call_in(_LISTEN_AFTER, self._sweep)
         try:
             state = await run.ended
@@ -182,7 +184,8 @@ class Runtime:
         for run in self._older:
             run.listen()
         self._older, self._young = self._young, {}
-        if self._older:
+        self._sweeps = bool(self._older)
+        if self._sweeps:
             self.clock.call_in(_LISTEN_AFTER, self._sweep)
 
     # -- reading
