@@ -20,7 +20,7 @@ import msgspec
 from ..adapters.secrets import EnvSecrets
 from ..adapters.store import PostgresStore, SqliteStore, sqlite_path
 from ..app import keyring_of
-from ..engine import execution_of, whole_page, with_payloads
+from ..engine import execution_of, obstacles_of, whole_page, with_payloads
 from ..errors import NotFound, Problem, ProblemError, Refused
 from ..ports import Execution, RunQuery, Store
 from ..record import RunRow, RunRows
@@ -172,7 +172,7 @@ async def view_of(store: Store, run_id: str) -> Execution:
     rows = (await store.load([run_id]))[0]
     if rows is None:
         raise _unknown(run_id)
-    return execution_of(rows, served=None)
+    return execution_of(rows, served=None, obstacles=await obstacles_of(store, rows))
 
 
 async def waiting_reasons(store: Store, rows: Sequence[RunRow]) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from ..engine import execution_of, forks_of, log_entries, rows_at
+from ..engine import execution_of, forks_of, log_entries, obstacles_of, rows_at
 from ..errors import Problem, Refused, Where
 from ..ports import Execution, LogEntry, Store, TaskExecution, Value
 from ..record import CALL_KINDS
@@ -39,7 +39,12 @@ def command(run: str, seq: int | None, report: str | None, url: str | None, as_j
     async def look(store: Store) -> int:
         row = await find_run(store, run)
         rows = await rows_at(store, row.run_id, seq)
-        execution = execution_of(rows, served=None, forks=await forks_of(store, row))
+        execution = execution_of(
+            rows,
+            served=None,
+            forks=await forks_of(store, row),
+            obstacles=await obstacles_of(store, rows),
+        )
         if report is not None:
             text = await store.document(row.document) or b""
             entries = await _log(store, row.run_id, seq)

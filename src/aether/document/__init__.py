@@ -6,6 +6,7 @@ written (validate), filling defaults (plan), opening files (the caller reads the
 
 from .duration import parse_duration as parse_duration
 from .duration import parse_micros as parse_micros
+from .duration import parse_rate as parse_rate
 from .model import API_VERSION as API_VERSION
 from .model import Aggregate as Aggregate
 from .model import AnyDocument as AnyDocument
@@ -20,6 +21,7 @@ from .model import Dag as Dag
 from .model import ExecutorRef as ExecutorRef
 from .model import Hook as Hook
 from .model import Hooks as Hooks
+from .model import Limit as Limit
 from .model import Loop as Loop
 from .model import Metadata as Metadata
 from .model import Outputs as Outputs

@@ -37,6 +37,15 @@ def parse_micros(text: str) -> int | None:
     return _bounded(round(total)) if end == len(text) else None
 
 
+def parse_rate(text: str) -> tuple[int, int] | None:
+    """`10/1m` or `5/s` as (10, microseconds of a minute); None if it is no rate."""
+    count, slash, span = text.partition("/")
+    if not slash or not count.isascii() or not count.isdigit() or len(count) > 9:
+        return None
+    micros = parse_micros(span if span[:1].isdigit() else f"1{span}")
+    return (int(count), micros) if int(count) and micros else None
+
+
 def parse_duration(text: str) -> timedelta | None:
     """`text` as a timedelta; None if it is no duration."""
     micros = parse_micros(text)

@@ -146,6 +146,15 @@ class TemplateRef(Part, frozen=True):
     version: str = ""
 
 
+class Limit(Part, frozen=True):
+    """How much of what names `key` may go on at once, and how much may begin within a span of time."""
+
+    key: str = ""
+    concurrency: int = 0
+    rate: str = ""
+    fair: str = ""
+
+
 class Task(Part, frozen=True):
     """A task template, or a node of a DAG: which members count depends on the place."""
 
@@ -165,6 +174,7 @@ class Task(Part, frozen=True):
     resources: Resources | None = None
     phase_conditions: PhaseConditions | None = None
     hooks: Hooks | None = None
+    limits: tuple[Limit, ...] = ()
 
 
 class Dag(Part, frozen=True):
@@ -231,6 +241,7 @@ class WorkflowSpec(Part, frozen=True):
     priority: int = 0
     max_nested_depth: int = 0
     parallelism: int = 0
+    limits: tuple[Limit, ...] = ()
     templates: tuple[Template, ...] = ()
     hooks: Hooks | None = None
 

@@ -7,6 +7,7 @@ through ports.
 
 from .audit_file import export_lines as export_lines
 from .audit_file import import_lines as import_lines
+from .audit_file import read_lines as read_lines
 from .chain_check import Verdict as Verdict
 from .chain_check import run_ids as run_ids
 from .chain_check import verify_run as verify_run
@@ -21,6 +22,7 @@ from .comparison import compare as compare
 from .merged import whole_page as whole_page
 from .forks import forks_of as forks_of
 from .forks import forks_of_each as forks_of_each
+from .instants import moment as moment
 from .keeping import Retention as Retention
 from .keeping import drop_artifacts as drop_artifacts
 from .keeping import expired as expired
@@ -31,9 +33,9 @@ from .payloads import with_payloads as with_payloads
 from .sentences import full_path as full_path
 from .shortcuts import ForkShortcuts as ForkShortcuts
 from .sizes import LIMIT as LIMIT
+from .slots_view import obstacles_of as obstacles_of
 from .travel import log_entries as log_entries
 from .travel import rows_at as rows_at
 from .travel import steps as steps
 from .view import execution_of as execution_of
-from .view import moment as moment
 from .view import origin_of as origin_of

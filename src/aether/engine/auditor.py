@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..record import Instant, Phase, RunRows, TaskRow
+from ..record import Instant, Phase, RunRow, RunRows, TaskRow
 
 GRACE = 60_000_000
 """Microseconds an engine may be late, busy or down before a run counts as forgotten."""
@@ -71,10 +71,10 @@ def _waiting(rows: RunRows, now: Instant, parallelism: int, grace: int) -> Itera
         yield f"{active} tasks hold its {parallelism} slots"
     full = bool(parallelism) and active >= parallelism
     for leaf in leaves:
-        held = leaf.phase is Phase.CREATED and leaf.retry_at is None
-        if held and run.paused_at is None and not full:
+        held = leaf.phase is Phase.CREATED and leaf.retry_at is None and not _in_line(leaf)
+        if held and run.paused_at is None and not full and not _in_line(run):
             yield f"task run {leaf.ordinal} is held back, though nothing holds it"
-    if leaves or run.paused_at is not None or _retries(rows):
+    if leaves or run.paused_at is not None or _in_line(run) or _retries(rows):
         return
     if now - _last_change(rows) > grace:
         yield "nothing of it is under way, and nothing will wake it"
@@ -86,14 +86,19 @@ def _function(rows: RunRows) -> Iterator[str]:
     if run.paused_at is not None:
         return
     for task in rows.tasks.values():
-        held = task.phase is Phase.CREATED and task.retry_at is None
-        if held and task.kind in ("workflow", "activity", "child"):
+        held = task.phase is Phase.CREATED and task.retry_at is None and not _in_line(task)
+        if held and not _in_line(run) and task.kind in ("workflow", "activity", "child"):
             yield f"task run {task.ordinal} is held back, though nothing holds it"
     root = rows.tasks[0]
     if root.phase.is_terminal and not any(
         task.kind == "continue" and not task.phase.is_terminal for task in rows.tasks.values()
     ):
         yield "its function is over, and it is not"
+
+
+def _in_line(row: RunRow | TaskRow) -> bool:
+    """It waits for slots of limited keys."""
+    return row.slots is not None and row.slots.waits
 
 
 def _retries(rows: RunRows) -> bool:

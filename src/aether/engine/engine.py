@@ -266,7 +266,8 @@ class Engine(Catalog, Forking, Functions, Travel):
         plan = self._documents.known_plan(rows.run.document)
         served = None if rows.run.phase.is_terminal else await self._served()
         forks = await forks_of(self._store, rows.run)
-        return execution_of(rows, served, plan.parallelism if plan else 0, forks)
+        obstacles = self._runs.gate.obstacles(run_id)
+        return execution_of(rows, served, plan.parallelism if plan else 0, forks, obstacles)
 
     async def wait(self, run_id: str, timeout: timedelta | float | None = None) -> Execution:
         """The run once it is over. Raises NotFound, and WaitTimeout when `timeout` (seconds) passes first."""

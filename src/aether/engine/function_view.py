@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
 
-from ..plan import STUCK
-from ..record import Instant, Phase, RunRow, TaskRow
+from ..plan import STUCK, is_held
+from ..record import Phase, RunRow, TaskRow
+from .instants import clock
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PARKED = "parked, waiting for a signal or an update that it handles"
 
 
@@ -38,6 +37,8 @@ def why_waiting(run: RunRow, row: TaskRow, served: Collection[str] | None) -> st
 
 def _root(run: RunRow, row: TaskRow, served: Collection[str] | None) -> str:
     match row.phase:
+        case Phase.CREATED if is_held(run) and run.paused_at is None and not row.retry_at:
+            return "waiting for the run to begin"
         case Phase.CREATED:
             return f"to begin at {clock(row.retry_at)}" if row.retry_at else _paused(run)
         case Phase.SUSPENDED:
@@ -71,9 +72,3 @@ def _task(row: TaskRow, served: Collection[str] | None) -> str:
 
 def _paused(run: RunRow) -> str:
     return f"paused by {run.paused_by} since {clock(run.paused_at)}"
-
-
-def clock(instant: Instant | None) -> str:
-    if instant is None:
-        return "?"
-    return (_EPOCH + timedelta(microseconds=instant)).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -16,7 +16,7 @@ from ..record import RunRow
 from .abroad import CHANGED, WATCH, Abroad
 from .faults import Faults
 from .letters import ANSWER, INBOX, Letter, Letters
-from .live import Append, Request
+from .live import Joining, Request
 from .membership import Membership
 from .waiting import Waiting
 
@@ -75,7 +75,7 @@ class Neighbours:
         """Another engine decides for this run: it is told what was to be decided here."""
         run_id, holder = run.run_id, run.held_by
         for item in events:
-            if isinstance(item, Append):
+            if isinstance(item, Joining):
                 item.refused(Superseded())
             elif isinstance(item, Letter):
                 item.leave()

@@ -28,7 +28,8 @@ _LONGEST_WAIT = 60 * _SECOND
 
 class Recovery:
     """`taken_up` counts runs; `done` is true once every run that was unfinished at the start has been
-    taken up. `claimed` is told of each page that is ours from here on."""
+    taken up. `claimed` is told of each page that is ours from here on; `seen_all` that every run which
+    was nobody's has been taken up, with what `began` said when the look at them began."""
 
     def __init__(
         self,
@@ -48,6 +49,8 @@ class Recovery:
         self._again = asyncio.Event()
         self.taken_up = 0
         self.done = True
+        self.began: Callable[[], int] = lambda: 0
+        self.seen_all: Callable[[int], None] = lambda began: None
 
     def start(self) -> None:
         self.done = False
@@ -79,6 +82,7 @@ class Recovery:
 
     async def _sweep(self) -> None:
         after: DueRun | None = None
+        began = self.began()
         while page := await self._asked(self._page, after):
             after = page[-1]
             ours = await self._asked(self._claim, page)
@@ -89,6 +93,7 @@ class Recovery:
                 # What is wrong with one run has been told where it was found, and stops no other.
                 await asyncio.gather(*map(self._take_up, some), return_exceptions=True)
                 self.taken_up += len(some)
+        self.seen_all(began)
 
     async def _page(self, after: DueRun | None) -> Sequence[DueRun]:
         return await self._store.orphans(self._membership.number, after, _PAGE)

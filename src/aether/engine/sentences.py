@@ -30,7 +30,7 @@ from ..record import (
     decode_raw_values,
     patch_fields,
 )
-from .view import moment
+from .instants import moment
 
 _FROM_OUTSIDE = ("signal", "update", "cancel")
 _PLACES = {RunRow: 0, Cut: 0, TaskPatch: 1, TaskRow: 2, HookRow: 3, HookPatch: 4, RunPatch: 5}

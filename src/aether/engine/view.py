@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import datetime
 
-from ..plan import EXECUTOR_OF_FUNCTION
+from ..plan import EXECUTOR_OF_FUNCTION, RUN, is_held
 from ..ports import Execution, Fork, HookExecution, Metrics, Omitted, TaskExecution, Value
 from ..record import (
     CALL_KINDS,
@@ -22,15 +21,13 @@ from ..record import (
     task_run_id,
 )
 from .function_view import PARKED, why_waiting
+from .instants import clock as _clock
+from .instants import moment
+from .slots_view import Obstacles, why_in_line
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NONE: Obstacles = {}
 _REASONS = 20
 """So many reasons for waiting are listed for one run; a fan-out of thousands has thousands."""
-
-
-@lru_cache(maxsize=4096)  # the instants of one run's tasks are mostly the same few
-def moment(instant: Instant) -> datetime:
-    return _EPOCH + timedelta(microseconds=instant)
 
 
 def maybe_moment(instant: Instant | None) -> datetime | None:
@@ -42,15 +39,18 @@ def execution_of(
     served: Collection[str] | None,
     parallelism: int = 0,
     forks: Sequence[Fork] = (),
+    obstacles: Obstacles = _NONE,
 ) -> Execution:
     """`served` are the executor types somebody announced; None: nobody keeps count. `forks` are those of
-    the run, which its rows do not know."""
+    the run, and `obstacles` is what its task runs wait for that want slots: its rows know neither."""
     run = rows.run
-    tasks = [_task(run, row, served, parallelism) for row in rows.tasks.values()]
+    tasks = [_task(run, row, served, parallelism, obstacles) for row in rows.tasks.values()]
     reasons = [f"{task.path}: {task.waiting_for}" for task in tasks if task.waiting_for]
     if len(reasons) > _REASONS:
         more = len(reasons) - _REASONS
         reasons[_REASONS:] = [f"and {more} more"]
+    if run.slots is not None and run.slots.waits and not run.phase.is_terminal:
+        reasons = [why_in_line(run.slots, obstacles.get(RUN))]
     if run.paused_at is not None:
         reasons.insert(0, _paused(run))
     is_function = bool(tasks) and tasks[0].template_type == "workflow"
@@ -98,7 +98,11 @@ def origin_of(run: RunRow) -> Fork | None:
 
 
 def _task(
-    run: RunRow, row: TaskRow, served: Collection[str] | None, parallelism: int
+    run: RunRow,
+    row: TaskRow,
+    served: Collection[str] | None,
+    parallelism: int,
+    obstacles: Obstacles,
 ) -> TaskExecution:
     run_id, parent, deadline, phase = run.run_id, row.parent, row.deadline_at, row.phase
     inputs, outputs = row.inputs, row.outputs
@@ -122,14 +126,23 @@ def _task(
         attempt=row.attempt,
         retry_count=row.retry_count,
         deadline_at=None if deadline is None else moment(deadline),
-        waiting_for="" if phase.is_terminal else _why_waiting(run, row, served, parallelism),
+        waiting_for=""
+        if phase.is_terminal
+        else _why_waiting(run, row, served, parallelism, obstacles),
     )
 
 
 def _why_waiting(
-    run: RunRow, row: TaskRow, served: Collection[str] | None, parallelism: int
+    run: RunRow,
+    row: TaskRow,
+    served: Collection[str] | None,
+    parallelism: int,
+    obstacles: Obstacles,
 ) -> str:
     """The one true reason, for a task run that is neither over nor a container."""
+    if row.slots is not None and row.slots.waits:
+        if run.paused_at is None and not is_held(run):
+            return why_in_line(row.slots, obstacles.get(row.ordinal))
     if row.kind == "workflow" or row.kind in CALL_KINDS:
         return why_waiting(run, row, served)
     if row.phase.is_terminal or row.kind != "task":
@@ -151,16 +164,14 @@ def _why_waiting(
         return f"retry {row.retry_count} at {_clock(row.retry_at)}"
     if run.paused_at is not None:
         return _paused(run)
+    if is_held(run):
+        return "waiting for the run to begin"
     slots = f"one of the run's {parallelism} slots" if parallelism else "a free slot of the run"
     return f"waiting for {slots}"
 
 
 def _paused(run: RunRow) -> str:
     return f"paused by {run.paused_by} since {_clock(run.paused_at)}"
-
-
-def _clock(instant: Instant | None) -> str:
-    return "?" if instant is None else moment(instant).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _hook(run: RunRow, row: HookRow) -> HookExecution:

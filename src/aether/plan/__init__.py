@@ -41,6 +41,7 @@ from .events import RunSubmitted as RunSubmitted
 from .events import RunTakenOver as RunTakenOver
 from .events import RunUnpaused as RunUnpaused
 from .events import SignalReceived as SignalReceived
+from .events import SlotsGranted as SlotsGranted
 from .events import StartChild as StartChild
 from .events import TaskCompleted as TaskCompleted
 from .events import TaskHeartbeat as TaskHeartbeat
@@ -62,6 +63,8 @@ from .functions import decode_child as decode_child
 from .functions import function_plan as function_plan
 from .functions import function_text as function_text
 from .leaf import MAX_LOSSES as MAX_LOSSES
+from .limits import RUN as RUN
+from .limits import is_held as is_held
 from .phase import CONTAINER_MOVES as CONTAINER_MOVES
 from .phase import LEAF_MOVES as LEAF_MOVES
 from .phase import RUN_MOVES as RUN_MOVES

@@ -76,6 +76,7 @@ class _Compiler:
         # A template used in many places is compiled once: nesting may otherwise multiply.
         self._bodies: dict[str, DagSpec | LoopSpec] = {}
         self._wants_starts = False
+        self._limited = False
 
     def plan(self, notifies: bool, notify_all: bool) -> Plan:
         spec = self._document.spec
@@ -95,6 +96,8 @@ class _Compiler:
             notify_all=notify_all and notifies,
             wants_starts=self._wants_starts or notify_all,
             has_secrets=has_secrets or self._sources.has_secrets,
+            limits=self._sources.limits(spec.limits),
+            limited=self._limited or bool(spec.limits),
         )
 
     # Nodes
@@ -111,6 +114,8 @@ class _Compiler:
     def _leaf(self, node: Task, body: Task, index: int, default: ContinueSpec) -> NodeSpec:
         fails_when_lost = (node.on_worker_lost or body.on_worker_lost) == "fail"
         self._wants_starts |= fails_when_lost
+        limits = body.limits if node is body else (*body.limits, *node.limits)
+        self._limited |= bool(limits)
         return NodeSpec(
             name=node.name,
             template=node.template,
@@ -129,6 +134,7 @@ class _Compiler:
             conditions=self._conditions(body.phase_conditions),
             hooks=self._hooks(node.hooks),
             resources=_resources(body.resources),
+            limits=self._sources.limits(limits),
         )
 
     def _container(

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from ..record import Cut, Instant, Phase, RunRows, TaskPatch, TaskRow, cut_tasks
+from ..record import Cut, Instant, Phase, RunRows, Slots, TaskPatch, TaskRow, cut_tasks
 from .spec import DagSpec, LoopSpec, NodeSpec, Plan
 from .state import scope_below
 
@@ -196,18 +196,23 @@ class _Pruning:
         patches = [
             patch
             for old, row in zip(ordinals, tasks.values(), strict=True)
-            if (patch := self._patch(old, row, stood)) is not None
+            if (patch := self._patch(old, row, stood, at)) is not None
         ]
         return Kept(cut, list(tasks.values()), patches)
 
-    def _patch(self, old: int, row: TaskRow, stood: int) -> TaskPatch | None:
+    def _patch(self, old: int, row: TaskRow, stood: int, at: Instant) -> TaskPatch | None:
         if old in self._opened:
             return _opened_again(row.ordinal)
         if row.phase.is_terminal:
             return None
         if row.phase in _HANDED_OUT and row.kind == "task":
-            return _handed_out_again(row.ordinal)
+            patch = _handed_out_again(row.ordinal)
+            if row.slots is not None:
+                patch.slots = _wanted_again(row.slots, at)
+            return patch
         members: dict[str, Any] = {}
+        if row.slots is not None:
+            members["slots"] = _wanted_again(row.slots, at)
         if row.deadline_at is not None:
             members["deadline_at"] = row.deadline_at + stood
         if row.retry_at is not None:
@@ -263,6 +268,11 @@ def _handed_out_again(ordinal: int) -> TaskPatch:
         deadline_at=None,
         worker="",
     )
+
+
+def _wanted_again(slots: Slots, at: Instant) -> Slots:
+    """What its origin holds is not its own."""
+    return msgspec.structs.replace(slots, since=at, taken=None)
 
 
 def _ranges(ordinals: list[int]) -> Iterator[tuple[int, int]]:

@@ -20,6 +20,7 @@ from .lifecycle import (
     cancelled,
     conclude_run,
     failed,
+    granted,
     look_at_time,
     paused,
     submitted,
@@ -189,4 +190,5 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ev.ChildBegan: _ignored,
     ev.ChildEnded: _child_ended,
     ev.CodeServed: _ignored,
+    ev.SlotsGranted: granted,
 }

@@ -185,6 +185,15 @@ class TaskHeartbeat(msgspec.Struct, gc=False):
     details: bytes | None = None
 
 
+class SlotsGranted(msgspec.Struct, gc=False):
+    """What got into line in decision `number` has a slot of every key that it wants. `ordinal` -1 is the
+    run."""
+
+    ordinal: int
+    number: int
+    at: Instant
+
+
 class CodeServed(msgspec.Struct, gc=False):
     """Other code for this function is served now: a run that is stuck may try again."""
 
@@ -214,6 +223,7 @@ Event = (
     | ChildEnded
     | TaskHeartbeat
     | CodeServed
+    | SlotsGranted
 )
 
 

@@ -8,6 +8,7 @@ from ..record import Phase, RunRows, patch_task
 from .containers import fail_container
 from .events import RunForked
 from .hooks import fire, fire_task_end
+from .limits import hold_run
 from .nodes import bind_again, create_node
 from .state import State
 from .turn import Turn
@@ -30,9 +31,11 @@ def begin_fork(state: State, event: RunForked) -> Turn:
 def forked(turn: Turn, event: RunForked) -> None:
     """A run of its own, with a deadline of its own, and hooks that fire for it as for any other."""
     state = turn.state
-    turn.set_run(deadline_at=turn.at + state.plan.timeout)
+    if not hold_run(turn):
+        turn.set_run(deadline_at=turn.at + state.plan.timeout)
+        if state.root.root is None:
+            create_node(turn, state.root, state.plan.entry, 0)
     if state.root.root is None:
-        create_node(turn, state.root, state.plan.entry, 0)
         return
     if any(node.row.phase is Phase.SUSPENDED for node in state.nodes.values()):
         turn.move_run(Phase.READY)

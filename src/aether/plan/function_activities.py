@@ -130,6 +130,8 @@ def attempt_over(
             retry_at=turn.at + wait,
             worker="",
         )
+        if row.slots is not None:
+            turn.write(call, slots=None)  # the next attempt waits for its own
         turn.wake_at(call, turn.at + wait, RETRY)
         if not wait:
             dispatch_activity(turn, call)

@@ -17,6 +17,7 @@ from ..record import (
     Parked,
     Path,
     Phase,
+    Slots,
     StatusSet,
     StepDone,
     Stopped,
@@ -182,9 +183,14 @@ def _activity(turn: FunctionTurn, after: int, fact: ActivityScheduled) -> None:
 
 
 def dispatch_activity(turn: FunctionTurn, call: Call) -> None:
-    """To a worker; in a paused run it waits as Created."""
-    if call.row.phase is not Phase.CREATED:
+    """To a worker; in a paused run, or without the slots that it needs, it waits as Created."""
+    row = call.row
+    if row.phase is not Phase.CREATED:
         turn.move(call, Phase.CREATED)
+    if call.options.limits and (row.slots is None or row.slots.taken is None):
+        if row.slots is None:
+            _queue_up(turn, call)
+        return
     if turn.state.run.paused_at is not None:
         return
     members: dict[str, Any] = {"retry_at": None, "deadline_at": None, "beat_by": None}
@@ -192,6 +198,14 @@ def dispatch_activity(turn: FunctionTurn, call: Call) -> None:
         members["deadline_at"] = turn.at + call.options.schedule_to_start
         turn.wake_at(call, members["deadline_at"], DEADLINE)
     turn.dispatch(call, **members)
+
+
+def _queue_up(turn: FunctionTurn, call: Call) -> None:
+    """It waits, as Created, for a slot of each of its keys."""
+    options = call.options
+    number = turn.state.run.seq + 1
+    slots = Slots(wants=options.limits, priority=options.priority, since=turn.at, number=number)
+    turn.write(call, slots=slots, retry_at=None, deadline_at=None, beat_by=None)
 
 
 def _child(turn: FunctionTurn, after: int, fact: ChildStarted) -> None:

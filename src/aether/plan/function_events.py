@@ -31,6 +31,7 @@ from .function_calls import (
 from .function_turn import FunctionTurn
 from .functions import BEAT, CONTINUED, STUCK, Call, FunctionState
 from .lifecycle import must_be_open
+from .limits import RUN, granted_to, is_held
 from .state import DEADLINE, RETRY
 
 
@@ -290,6 +291,28 @@ def _code_served(turn: FunctionTurn, event: ev.CodeServed) -> None:
     turn.hand_out_root(root)
 
 
+def _granted(turn: FunctionTurn, event: ev.SlotsGranted) -> None:
+    """Time in line is no time of the run's."""
+    state = turn.state
+    run = state.run
+    turn.nothing = "the slots are wanted no more"
+    if run.phase.is_terminal or run.paused_at is not None:
+        return
+    if event.ordinal == RUN:
+        slots = granted_to(run.slots, event)
+        if slots is not None and state.root is not None:
+            turn.set_run(slots=slots)
+            if run.deadline_at is not None:
+                turn.set_run(deadline_at=run.deadline_at + turn.at - slots.since)
+            turn.hand_out_root(state.root)
+        return
+    call = state.nodes.get(event.ordinal)
+    slots = None if call is None or is_held(run) else granted_to(call.row.slots, event)
+    if call is not None and slots is not None:
+        turn.write(call, slots=slots)
+        dispatch_activity(turn, call)
+
+
 # Time
 
 
@@ -337,6 +360,7 @@ _HANDLERS: dict[type, Callable[[FunctionTurn, Any], None]] = {
     ev.ChildBegan: _child_began,
     ev.ChildEnded: _child_ended,
     ev.CodeServed: _code_served,
+    ev.SlotsGranted: _granted,
     ev.RunTakenOver: _taken_over,
     ev.RunCancelled: _cancelled,
     ev.RunPaused: _paused,

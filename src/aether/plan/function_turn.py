@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from heapq import heappop, heappush
 from typing import Any
 
+import msgspec
+
 from ..record import Change, Instant, Phase, RunPatch, TaskPatch, TaskRow
 from .events import CancelTask, Command, Decision, DispatchTask, Event
 from .functions import CALL_MOVES, STUCK, Call, FunctionState
@@ -175,9 +177,16 @@ class FunctionTurn:
             self.move(root, Phase.CREATED)
         if root.row.message:
             self.write(root, message="")
-        if self.state.run.message:
+        run = self.state.run
+        if run.message:
             self.set_run(message="")
-        if self.state.run.paused_at is None:
+        if run.slots is not None and run.slots.taken is None:
+            if not run.slots.since:
+                self.set_run(
+                    slots=msgspec.structs.replace(run.slots, since=self.at, number=run.seq + 1)
+                )
+            self.write(root, retry_at=None)
+        elif run.paused_at is None:
             self.dispatch(root, code=None, retry_at=None)
             if self.state.run.phase is Phase.CREATED:
                 self.move_run(Phase.READY)

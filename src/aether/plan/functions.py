@@ -160,6 +160,7 @@ class FunctionState:
         "hooks",
         "keys",
         "known_from",
+        "limited",
         "nodes",
         "now",
         "plan",
@@ -184,6 +185,7 @@ class FunctionState:
         self.answered = 0
         self.answers: list[tuple[int, TaskRow]] = []  # no deque: an empty one takes 600 bytes
         self.known_from = 0  # the answers behind this one that are not acknowledged are here
+        self.limited = False  # there are limits on it, or on a call of it
         self.cancel_message = ""  # set once a cancellation has been asked for
 
     @property
@@ -227,10 +229,13 @@ class FunctionState:
     def begin(self, run: RunRow) -> None:
         self.run = run
         self.now = max(run.created_at, run.decided_at)
+        self.limited = run.slots is not None
 
     def attach(self, row: TaskRow) -> Call:
         """Take in a row that is not over."""
         call = Call(row, self.plan)
+        if call.options.limits:
+            self.limited = True
         ordinal = row.ordinal
         self.nodes[ordinal] = call
         kind = row.kind

@@ -12,6 +12,7 @@ from .binding import Warn, merge
 from .env import leaf_env
 from .events import TaskCompleted, TaskResumed, TaskStarted, WorkerLost
 from .hooks import fire, fire_task_end
+from .limits import queue_up
 from .nodes import begin_attempt, dispatch_or_hold, release_held, started
 from .outputs import keep_declared
 from .phase import phase_of
@@ -21,14 +22,16 @@ from .state import RETRY, Node
 from .turn import Turn
 
 MAX_LOSSES = 10
-_AT_WORK = (Phase.READY, Phase.RUNNING)
+# Looking a phase up in its class runs Python code: the hot path has them at hand.
+_READY, _RUNNING, _SUSPENDED = Phase.READY, Phase.RUNNING, Phase.SUSPENDED
+_AT_WORK = (_READY, _RUNNING)
 
 
 def on_started(turn: Turn, event: TaskStarted) -> None:
     node = _current(turn, event.ordinal, event.epoch, event.delivery)
     if node is None:
         return
-    if node.row.phase is not Phase.READY:
+    if node.row.phase is not _READY:
         turn.nothing = f"delivery {event.delivery} has started already"
         return
     started(turn, node, event.worker)
@@ -38,7 +41,7 @@ def on_completed(turn: Turn, event: TaskCompleted) -> None:
     node = _current(turn, event.ordinal, event.epoch, event.delivery)
     if node is None:
         return
-    if node.row.phase is Phase.READY:
+    if node.row.phase is _READY:
         started(turn, node, event.worker)
     if event.artifacts is not None:
         places = uploaded(node.spec, turn.state.run.run_id, event.ordinal, event.artifacts)
@@ -64,7 +67,7 @@ def finish_attempt(
     conditions = node.spec.conditions
     if conditions is not None:
         phase = judge(conditions, phase, leaf_env(phase, code, message, outputs), warn)
-    if phase is Phase.SUSPENDED:
+    if phase is _SUSPENDED:
         _suspend(turn, node, code, message, outputs)
         return
     if try_again(turn, node, phase, code, message, outputs, error_type):
@@ -115,6 +118,8 @@ def try_again(
         retry_at=turn.at + wait if wait else None,
         worker="",
     )
+    if row.slots is not None:
+        turn.set_task(node, slots=None)  # the next attempt waits for its own
     node.scope = None
     if wait:
         turn.wake_at(node, turn.at + wait, RETRY)
@@ -140,7 +145,7 @@ def on_resumed(turn: Turn, event: TaskResumed) -> None:
                 fix="take the task run id from the run's list of tasks",
             )
         )
-    if node is None or node.row.phase is not Phase.SUSPENDED:
+    if node is None or node.row.phase is not _SUSPENDED:
         phase = node.row.phase if node else "over"
         raise InvalidState(
             Problem(
@@ -151,7 +156,10 @@ def on_resumed(turn: Turn, event: TaskResumed) -> None:
         )
     inputs = merge(node.row.inputs, decode_values(event.payload))
     turn.set_task(node, inputs=inputs)
-    dispatch_or_hold(turn, node)
+    if node.spec.limits:
+        queue_up(turn, node)
+    else:
+        dispatch_or_hold(turn, node)
     fire(turn, "onResume", node)
 
 
@@ -165,7 +173,7 @@ def on_worker_lost(turn: Turn, event: WorkerLost) -> None:
 def deliver_again(turn: Turn, node: Node) -> None:
     """The delivery is lost, the attempt is not: nothing counts as failed, unless the task wants that."""
     row = node.row
-    if row.phase is Phase.RUNNING:
+    if row.phase is _RUNNING:
         turn.set_task(node, losses=row.losses + 1)
         if node.spec.fails_when_lost:
             message = "worker-lost: the worker that ran this attempt is gone"
@@ -183,7 +191,7 @@ def deliver_again(turn: Turn, node: Node) -> None:
 def overdue(turn: Turn, node: Node) -> None:
     """The attempt's time is up, wherever it was: queued, running or suspended."""
     row = node.row
-    if row.phase is not Phase.SUSPENDED:
+    if row.phase is not _SUSPENDED:
         turn.cancel(node, "timeout")
     seconds = node.spec.timeout / 1_000_000
     finish_attempt(turn, node, 4, f"no result within {seconds:g}s", None, error_type="timeout")
@@ -194,7 +202,9 @@ def _suspend(turn: Turn, node: Node, code: int, message: str, outputs: bytes | N
     merged = node.row.outputs
     if outputs:
         merged = merge(merged, decode_values(outputs))
-    turn.move(node, Phase.SUSPENDED, message=message, code=code, outputs=merged)
+    turn.move(node, _SUSPENDED, message=message, code=code, outputs=merged)
+    if node.row.slots is not None:
+        turn.set_task(node, slots=None)  # nobody works on it
     fire(turn, "onSuspend", node)
 
 

@@ -5,19 +5,54 @@ from __future__ import annotations
 from ..errors import InvalidState, Problem
 from ..record import Phase
 from .containers import overdue_container, stop_below
-from .events import RunCancelled, RunFailed, RunPaused, RunSubmitted, RunTakenOver, RunUnpaused
+from .events import (
+    RunCancelled,
+    RunFailed,
+    RunPaused,
+    RunSubmitted,
+    RunTakenOver,
+    RunUnpaused,
+    SlotsGranted,
+)
 from .functions import FunctionState
 from .hooks import end_overdue_hooks, fire_run_end, is_at_work
 from .leaf import deliver_again, overdue, retry_due
-from .nodes import create_node, release_held
+from .limits import RUN, granted_to, hold_run, is_held
+from .nodes import create_node, dispatch_or_hold, release_held
 from .state import DEADLINE, State
 from .turn import Turn
 
 
 def submitted(turn: Turn, event: RunSubmitted) -> None:
+    if not hold_run(turn):
+        _begin(turn)
+
+
+def _begin(turn: Turn) -> None:
     state = turn.state
     turn.set_run(deadline_at=turn.at + state.plan.timeout)
-    create_node(turn, state.root, state.plan.entry, 0)
+    if state.root.root is None:
+        create_node(turn, state.root, state.plan.entry, 0)
+
+
+def granted(turn: Turn, event: SlotsGranted) -> None:
+    """A paused run takes no slots: it gets back into line when it goes on."""
+    state = turn.state
+    turn.nothing = "the slots are wanted no more"
+    if state.run.phase.is_terminal or state.run.paused_at is not None:
+        return
+    if event.ordinal == RUN:
+        slots = granted_to(state.run.slots, event)
+        if slots is not None:
+            turn.set_run(slots=slots)
+            _begin(turn)
+            release_held(turn)
+        return
+    node = state.nodes.get(event.ordinal)
+    slots = None if node is None or is_held(state.run) else granted_to(node.row.slots, event)
+    if node is not None and slots is not None:
+        turn.set_task(node, slots=slots)
+        dispatch_or_hold(turn, node)
 
 
 def conclude_run(turn: Turn) -> None:

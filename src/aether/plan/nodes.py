@@ -12,9 +12,13 @@ from .binding import Plain, bind, merge
 from .env import child_env
 from .hooks import fire, fire_task_end
 from .iteration import bind_iteration
+from .limits import is_held, queue_up, stands_in_line
 from .spec import NodeSpec
 from .state import DEADLINE, LoopScope, Node, Scope, scope_text
 from .turn import Turn
+
+# Looking a phase up in its class runs Python code: the hot path has them at hand.
+_CREATED, _READY, _RUNNING = Phase.CREATED, Phase.READY, Phase.RUNNING
 
 
 def create_node(turn: Turn, parent: Scope, spec: NodeSpec, index: int) -> None:
@@ -50,6 +54,8 @@ def begin_attempt(turn: Turn, node: Node) -> None:
         fire_task_end(turn, node)
     elif node.spec.body is not None:
         turn.todo.append(turn.state.open_scope(node))
+    elif node.spec.limits:
+        queue_up(turn, node)
     else:
         dispatch_or_hold(turn, node)
 
@@ -62,8 +68,8 @@ def bind_again(turn: Turn, node: Node) -> str:
 def dispatch_or_hold(turn: Turn, node: Node) -> None:
     """To the broker if a slot is free and the run is not paused; else in line, as Created."""
     row = node.row
-    if row.phase is not Phase.CREATED:
-        turn.move(node, Phase.CREATED)  # its own slot counts as free
+    if row.phase is not _CREATED:
+        turn.move(node, _CREATED)  # its own slot counts as free
     if may_dispatch(turn):
         dispatch(turn, node)
     else:
@@ -72,8 +78,10 @@ def dispatch_or_hold(turn: Turn, node: Node) -> None:
 
 def may_dispatch(turn: Turn) -> bool:
     state = turn.state
-    limit = state.plan.parallelism
-    return state.run.paused_at is None and (not limit or state.active < limit)
+    run, limit = state.run, state.plan.parallelism
+    if run.paused_at is not None or (run.slots is not None and is_held(run)):
+        return False
+    return not limit or state.active < limit
 
 
 def release_held(turn: Turn) -> None:
@@ -81,7 +89,9 @@ def release_held(turn: Turn) -> None:
     held = turn.state.held
     while held and may_dispatch(turn):
         node = turn.state.nodes.get(heappop(held))
-        if node is not None and node.row.phase is Phase.CREATED and node.row.retry_at is None:
+        if node is None or node.row.phase is not _CREATED or node.row.retry_at is not None:
+            continue
+        if not stands_in_line(node.row):
             dispatch(turn, node)
 
 
@@ -92,7 +102,7 @@ def dispatch(turn: Turn, node: Node) -> None:
     if node.spec.timeout and row.deadline_at is None:
         members["deadline_at"] = turn.at + node.spec.timeout
         turn.wake_at(node, turn.at + node.spec.timeout, DEADLINE)
-    turn.move(node, Phase.READY, **members)
+    turn.move(node, _READY, **members)
     turn.dispatch(node)
     _raise_to_ready(turn, node)
 
@@ -106,15 +116,15 @@ def started(turn: Turn, node: Node, worker: str) -> None:
     is_first = row.begun != row.attempt  # a resume, or another delivery, is no second start
     if is_first:
         members["begun"] = row.attempt
-    turn.move(node, Phase.RUNNING, **members)
+    turn.move(node, _RUNNING, **members)
     owner = node.parent.node
-    while owner is not None and owner.row.phase is not Phase.RUNNING:
+    while owner is not None and owner.row.phase is not _RUNNING:
         first = {"started_at": turn.at} if owner.row.started_at is None else {}
-        turn.move(owner, Phase.RUNNING, **first)
+        turn.move(owner, _RUNNING, **first)
         owner = owner.parent.node
     run = turn.state.run
-    if run.phase is Phase.READY:
-        turn.move_run(Phase.RUNNING, started_at=turn.at)
+    if run.phase is _READY:
+        turn.move_run(_RUNNING, started_at=turn.at)
         fire(turn, "onStart", None)
     if is_first:
         fire(turn, "onStart", node)
@@ -122,15 +132,15 @@ def started(turn: Turn, node: Node, worker: str) -> None:
 
 def _raise_to_ready(turn: Turn, node: Node) -> None:
     owner = node.parent.node
-    while owner is not None and owner.row.phase is Phase.CREATED:
+    while owner is not None and owner.row.phase is _CREATED:
         members: dict[str, object] = {"ready_at": turn.at}
         if owner.spec.timeout:
             members["deadline_at"] = turn.at + owner.spec.timeout
             turn.wake_at(owner, turn.at + owner.spec.timeout, DEADLINE)
-        turn.move(owner, Phase.READY, **members)
+        turn.move(owner, _READY, **members)
         owner = owner.parent.node
-    if turn.state.run.phase is Phase.CREATED:
-        turn.move_run(Phase.READY)
+    if turn.state.run.phase is _CREATED:
+        turn.move_run(_READY)
 
 
 def _bind(turn: Turn, node: Node) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from ..document import Artifact, Outputs, Parameter, Template, ValueFrom, Values
+from ..document import Artifact, Limit, Outputs, Parameter, Template, ValueFrom, Values, parse_rate
 from ..expr import Evaluator, Program, compile_expression, compile_template
 from ..expr import Template as Placeholders
 from ..record import NamedValue, SecretRef, encode_values
-from .spec import ArtifactSlot, Binding, OutputSlot, Slot, Source
+from .spec import ArtifactSlot, Binding, LimitSpec, OutputSlot, Slot, Source
 
 ROOTS = frozenset({"workflow", "inputs", "tasks", "loop_iter", "iterator"})
 _ALIAS, _PARAMETERS = "workflow.arguments.parameters.", "workflow.parameters."
@@ -94,6 +94,22 @@ class Sources:
 
     def _template(self, value: Any) -> Placeholders | None:
         return compile_template(value, self._evaluator, self._roots)
+
+    def limits(self, limits: Iterable[Limit]) -> tuple[LimitSpec, ...]:
+        found: list[LimitSpec] = []
+        for limit in limits:
+            key, group = self._template(limit.key), self._template(limit.fair)
+            count, span = (parse_rate(limit.rate) or (0, 0)) if limit.rate else (0, 0)
+            found.append(
+                LimitSpec(
+                    limit.key if key is None else key,
+                    limit.concurrency,
+                    count,
+                    span,
+                    limit.fair if group is None else group,
+                )
+            )
+        return tuple(found)
 
     def output(self, parameter: Parameter) -> OutputSlot:
         reference = parameter.value_from

@@ -61,6 +61,16 @@ class RetrySpec(msgspec.Struct, frozen=True):
     non_retryable: frozenset[str] = frozenset()
 
 
+# Looking a phase up in its class runs Python code: the hot path has them at hand.
+_SUCCEEDED, _SKIPPED, _FAILED, _ERROR, _TIMEOUT = (
+    Phase.SUCCEEDED,
+    Phase.SKIPPED,
+    Phase.FAILED,
+    Phase.ERROR,
+    Phase.TIMEOUT,
+)
+
+
 class ContinueSpec(msgspec.Struct, frozen=True):
     failed: bool = False
     error: bool = False
@@ -69,11 +79,11 @@ class ContinueSpec(msgspec.Struct, frozen=True):
     def tolerates(self, phase: Phase) -> bool:
         """Whether a node that ended in `phase` lets its dependants run."""
         return (
-            phase is Phase.SUCCEEDED
-            or phase is Phase.SKIPPED
-            or (phase is Phase.FAILED and self.failed)
-            or (phase is Phase.ERROR and self.error)
-            or (phase is Phase.TIMEOUT and self.timeout)
+            phase is _SUCCEEDED
+            or phase is _SKIPPED
+            or (phase is _FAILED and self.failed)
+            or (phase is _ERROR and self.error)
+            or (phase is _TIMEOUT and self.timeout)
         )
 
 
@@ -95,6 +105,16 @@ class OutputSlot(msgspec.Struct, frozen=True):
     type: str
     literal: Any = None
     source: Source | None = None
+
+
+class LimitSpec(msgspec.Struct, frozen=True):
+    """A limit as a document declares it; `key` and `group` are text, or have placeholders."""
+
+    key: str | Template
+    concurrency: int = 0
+    count: int = 0
+    span: int = 0
+    group: str | Template = ""
 
 
 class NodeSpec(msgspec.Struct, kw_only=True):
@@ -120,6 +140,7 @@ class NodeSpec(msgspec.Struct, kw_only=True):
     resources: bytes | None = None
     dependencies: tuple[int, ...] = ()
     dependants: tuple[int, ...] = ()
+    limits: tuple[LimitSpec, ...] = ()
     body: DagSpec | LoopSpec | None = None
 
 
@@ -167,3 +188,5 @@ class Plan(msgspec.Struct, kw_only=True):
     notify_all: bool = False
     wants_starts: bool = False
     has_secrets: bool = False
+    limits: tuple[LimitSpec, ...] = ()  # of the whole run
+    limited: bool = False  # there are limits somewhere in it

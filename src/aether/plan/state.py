@@ -29,6 +29,10 @@ from .spec import DagSpec, LoopSpec, NodeSpec, Plan
 DEADLINE, RETRY = 0, 1
 
 
+# Looking a phase up in its class runs Python code: the hot path has them at hand.
+_CANCELLED, _FAILED, _SUCCEEDED = Phase.CANCELLED, Phase.FAILED, Phase.SUCCEEDED
+
+
 class Node:
     """One task run that is still of use: open, or a sibling that others may refer to."""
 
@@ -75,10 +79,10 @@ class _Scope:
     def note(self, child: Node) -> None:
         """Count how `child` ended."""
         phase = child.row.phase
-        if phase is Phase.CANCELLED:
+        if phase is _CANCELLED:
             self.cancelled += not self.stopped
         elif not child.spec.tolerance.tolerates(phase):
-            if phase is Phase.FAILED:
+            if phase is _FAILED:
                 self.failed += 1
             else:
                 self.lost += 1
@@ -87,8 +91,8 @@ class _Scope:
 
     def verdict(self) -> Phase:
         if self.cancelled:
-            return Phase.CANCELLED
-        return Phase.ERROR if self.lost else Phase.FAILED if self.failed else Phase.SUCCEEDED
+            return _CANCELLED
+        return Phase.ERROR if self.lost else _FAILED if self.failed else _SUCCEEDED
 
 
 class DagScope(_Scope):
@@ -112,7 +116,7 @@ class DagScope(_Scope):
         """Count down whoever waits for `child`, if the way it ended lets them run."""
         if not child.spec.tolerance.tolerates(child.row.phase):
             self.stopped = self.stopped or (
-                self.spec.fail_fast and child.row.phase is not Phase.CANCELLED
+                self.spec.fail_fast and child.row.phase is not _CANCELLED
             )
             return
         waiting = self.waiting
@@ -178,7 +182,7 @@ class LoopScope(_Scope):
             # Judged by its last iteration alone, and iterations come one after the other.
             self.cancelled = self.lost = self.failed = 0
             self.failures.clear()
-            if child.row.phase is Phase.FAILED:
+            if child.row.phase is _FAILED:
                 self.failed = 1
                 self.failures.append((child.row.ordinal, child.row.task_name))
                 return
@@ -187,9 +191,9 @@ class LoopScope(_Scope):
     def release(self, child: Node) -> None:
         phase = child.row.phase
         self.live.pop(child.row.index, None)
-        if self.spec.strategy == "list" and phase is Phase.SUCCEEDED:
+        if self.spec.strategy == "list" and phase is _SUCCEEDED:
             self.kept[child.row.index] = child.row.outputs
-        bad = phase is not Phase.CANCELLED and not child.spec.tolerance.tolerates(phase)
+        bad = phase is not _CANCELLED and not child.spec.tolerance.tolerates(phase)
         if bad and self.spec.fail_fast:
             self.stopped = True
 
@@ -266,6 +270,11 @@ class State:
     @property
     def created(self) -> bool:
         return self.run is not _NO_RUN
+
+    @property
+    def limited(self) -> bool:
+        """There are limits on the run, or on tasks of it."""
+        return self.plan.limited
 
     @property
     def finished(self) -> bool:
@@ -369,7 +378,8 @@ class State:
         if node.spec.body is not None:
             self.open_scope(node)
         elif row.phase is Phase.CREATED:
-            heappush(self.held, row.ordinal)
+            if row.slots is None or row.slots.taken is not None:  # else it stands in line
+                heappush(self.held, row.ordinal)
         elif row.phase is not Phase.SUSPENDED:
             self.active += 1
 

@@ -52,6 +52,8 @@ from .facts import Stuck as Stuck
 from .facts import TimerStarted as TimerStarted
 from .facts import UpdateAnswered as UpdateAnswered
 from .facts import WaitOpened as WaitOpened
+from .limits import Slots as Slots
+from .limits import Want as Want
 from .phase import STATES as STATES
 from .phase import Phase as Phase
 from .rows import Change as Change

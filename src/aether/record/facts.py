@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from .limits import Want
 from .rows import Instant
 
 
@@ -186,6 +187,7 @@ class ActivityOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     schedule_to_start: int = 0
     heartbeat: int = 0
     priority: int = 500
+    limits: tuple[Want, ...] = ()
 
 
 class ChildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -194,3 +196,4 @@ class ChildOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     on_parent_end: str = "cancel"
     timeout: int = 0
     labels: dict[str, str] = {}
+    limits: tuple[Want, ...] = ()

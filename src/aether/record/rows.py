@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .limits import Slots
 from .phase import Phase
 from .tiers import ACTION_LOG
 
@@ -62,6 +63,9 @@ class RunRow(msgspec.Struct, kw_only=True, tag="run+", omit_defaults=True, gc=Fa
     warnings: tuple[str, ...] = ()
     status: bytes | None = None  # what a function says of itself: a JSON object
     attributes: dict[str, str] | None = None  # found like labels, and may change
+    slots: Slots | None = (
+        None  # of limits on the whole run: nothing of it is begun before it has them
+    )
     epoch: int = 1
     owner: int = 0  # the session that decides for it, as of its last decision; 0 is none
     seq: int = 0  # decisions committed so far
@@ -92,6 +96,7 @@ class RunPatch(msgspec.Struct, kw_only=True, tag="run~", omit_defaults=True, gc=
     warnings: tuple[str, ...] | UnsetType = UNSET
     status: bytes | None | UnsetType = UNSET
     attributes: dict[str, str] | None | UnsetType = UNSET
+    slots: Slots | None | UnsetType = UNSET
     epoch: int | UnsetType = UNSET
     owner: int | UnsetType = UNSET
     seq: int | UnsetType = UNSET
@@ -137,6 +142,7 @@ class TaskRow(msgspec.Struct, kw_only=True, tag="task+", omit_defaults=True, gc=
     order: int = 0  # of an answer, or of a step among the answers: see ports.Journal
     beat_by: Instant | None = None  # when its worker's next heartbeat is overdue
     details: bytes | None = None  # what the last heartbeat told: encoded NamedValues
+    slots: Slots | None = None  # of limits on this task run
 
 
 class TaskPatch(msgspec.Struct, tag="task~", omit_defaults=True, gc=False):
@@ -164,6 +170,7 @@ class TaskPatch(msgspec.Struct, tag="task~", omit_defaults=True, gc=False):
     order: int | UnsetType = UNSET
     beat_by: Instant | None | UnsetType = UNSET
     details: bytes | None | UnsetType = UNSET
+    slots: Slots | None | UnsetType = UNSET
 
 
 class HookRow(msgspec.Struct, kw_only=True, tag="hook+", omit_defaults=True, gc=False):

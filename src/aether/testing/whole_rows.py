@@ -10,7 +10,9 @@ from ..record import (
     Origin,
     Phase,
     RunPatch,
+    Slots,
     TaskPatch,
+    Want,
 )
 from .rows import (
     START,
@@ -25,6 +27,8 @@ from .rows import (
 ORIGIN = Origin(
     run_id="first", seq=3, root="begin", kind="retry", task="main/work", place=(7, "main/", "work")
 )
+WANT = Want(key="db", concurrency=2, count=5, span=60, group="ann")
+SLOTS = Slots(wants=(WANT, Want("api", 1)), priority=7, since=START, number=3, taken=START + 8)
 FULL_RUN = a_run(
     "run",
     namespace="team",
@@ -57,6 +61,7 @@ FULL_RUN = a_run(
     head=b"head",
     decided_at=44,
     signature=b"signature",
+    slots=SLOTS,
 )
 FULL_TASK = a_task(
     0,
@@ -91,6 +96,7 @@ FULL_TASK = a_task(
     order=5,
     beat_by=START + 6,
     details=b"[3]",
+    slots=SLOTS,
 )
 FULL_HOOK = a_hook(
     0,
@@ -132,7 +138,7 @@ def run_patches() -> Iterable[RunPatch]:
         RunPatch(
             total=9, done=8, warnings=(), epoch=2, seq=77, head=b"h", signature=b"s", decided_at=3
         ),
-        RunPatch(owner=8, status=None, attributes=None),
+        RunPatch(owner=8, status=None, attributes=None, slots=None),
         RunPatch(status=b'{"a":1}', attributes={"stage": "three"}),
         RunPatch(outputs=b"[9]", due_at=1, warnings=("three",)),
     ]
@@ -146,7 +152,7 @@ def task_patches() -> Iterable[TaskPatch]:
         TaskPatch(0, ready_at=None, started_at=None, finished_at=None, deadline_at=None),
         TaskPatch(0, retry_at=None, omitted=(), items=None),
         TaskPatch(0, artifacts_in=None, artifacts_out=None),
-        TaskPatch(0, order=9, beat_by=None, details=None),
+        TaskPatch(0, order=9, beat_by=None, details=None, slots=None),
         TaskPatch(0, outputs=b"[9]", code=0, retry_at=4),
     ]
 
@@ -193,6 +199,7 @@ def full_run() -> RunRecord:
         head=b"head",
         decided_at=44,
         signature=b"signature",
+        slots=SLOTS,
     )
 
 
@@ -231,4 +238,5 @@ def full_task() -> TaskRecord:
         order=5,
         beat_by=6,
         details=b"[3]",
+        slots=SLOTS,
     )

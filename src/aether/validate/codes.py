@@ -49,6 +49,10 @@ CODES: dict[str, str] = {
     "unknown-entrypoint-node": "`entrypoints` names no node of the DAG.",
     "node-never-runs": "A node depends on one outside `entrypoints`: it is omitted (a warning).",
     "phase-conditions-on-container": "`phaseConditions` stands on a node that runs a dag or loop.",
+    # limits
+    "limit-without-measure": "A limit has neither `concurrency` nor `rate`, so it limits nothing.",
+    "bad-rate": "A rate cannot be read; write 10/1m or 5/s.",
+    "limits-on-container": "`limits` stand on a node that runs a dag, a loop or a stored template.",
     # loops
     "no-body": "A loop has no body.",
     "loop-mode": "A loop does not have exactly one of items, itemsFrom and repeatCondition.",

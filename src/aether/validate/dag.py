@@ -6,12 +6,14 @@ from ..document import Dag, Hooks, Path, PhaseConditions, Task
 from .calls import check_arguments, check_closed_call, check_closed_inputs, check_executor
 from .context import Context, Entry
 from .expressions import check_conditions, check_expression, check_retry
+from .limits import check_limits, refuse_limits
 from .names import is_name, shown
 from .sight import Siblings, Sight
 from .values import bad_name, check_values
 
 _NO_CONDITIONS = PhaseConditions()
 _END_WORDS = frozenset({"phase", "code", "msg", "outputs"})
+_SEEN_BY_LIMITS = frozenset({"inputs", "tasks", "loop_iter", "iterator"})
 HOOKS = tuple(zip(Hooks.__struct_fields__, Hooks.__struct_encode_fields__, strict=True))
 _UNUSED_WITH_TEMPLATE = (
     ("executor", "executor"),
@@ -72,12 +74,24 @@ def _check_node(ctx: Context, node: Task, at: Path, sight: Sight) -> None:
         check_retry(ctx, node.retry, (*at, "retry"), Sight(ctx, roots=_END_WORDS))
     if node.hooks is not None:
         check_hooks(ctx, node.hooks, (*at, "hooks"), f"node '{shown(node.name)}'")
+    if node.limits:
+        _check_limits(ctx, node, at)
     if node.template_ref is not None:
         _check_referring(ctx, node, at)
     elif node.template:
         _check_calling(ctx, node, at)
     else:
         _check_inline(ctx, node, at, sight)
+
+
+def _check_limits(ctx: Context, node: Task, at: Path) -> None:
+    """Their keys may also name the inputs of the task itself, which the node need not know."""
+    check_limits(ctx, node.limits, at, Sight(ctx, roots=_SEEN_BY_LIMITS))
+    target = ctx.templates.get(node.template) if node.template else None
+    if node.template_ref is not None:
+        refuse_limits(ctx, "a stored template", at)
+    elif target is not None and target.kind != "task":
+        refuse_limits(ctx, f"a {target.kind}", at)
 
 
 def _check_referring(ctx: Context, node: Task, at: Path) -> None:

@@ -18,7 +18,7 @@ from .context import parameters_of
 
 _WORKFLOW = re.compile(r"(?<![\w.-])workflow\.(?:arguments\.)?parameters\.")
 _TEXTS = frozenset({"parameter", "path", "expression", "when", "itemsFrom"})
-_LITERALS = frozenset({"value", "default", "items"})
+_LITERALS = frozenset({"value", "default", "items", "limits"})
 
 
 class Inlined:

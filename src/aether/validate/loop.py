@@ -15,12 +15,14 @@ from .expressions import (
     check_placeholders,
     check_retry,
 )
+from .limits import check_limits
 from .names import shown
 from .sight import Sight
 from .values import check_values
 
 _ITERATION = frozenset({"loop_iter", "iterator"})
 _END_WORDS = frozenset({"phase", "code", "msg", "outputs", "tasks"})
+_SEEN_BY_LIMITS = frozenset({"inputs", "tasks", "loop_iter", "iterator"})
 _NODE_ONLY = (
     ("template", "template"),
     ("template_ref", "templateRef"),
@@ -48,6 +50,8 @@ def check_task(ctx: Context, entry: Entry) -> None:
     check_values(ctx, task.outputs, (*at, "outputs"), Sight(ctx))
     if task.retry is not None:
         check_retry(ctx, task.retry, (*at, "retry"), Sight(ctx, roots=_END_WORDS))
+    if task.limits:
+        check_limits(ctx, task.limits, at, Sight(ctx, roots=_SEEN_BY_LIMITS))
     if task.phase_conditions is not None:
         own = Sight(ctx, roots=_END_WORDS)
         check_conditions(ctx, task.phase_conditions, (*at, "phaseConditions"), own)

@@ -156,6 +156,13 @@ RULES: dict[type[msgspec.Struct], dict[str, Rule]] = {
         "resources": Rule("Handed to the executor."),
         "phase_conditions": _CONDITIONS,
         "hooks": Rule("Node: what happens at its transitions."),
+        "limits": Rule("Slots that the task needs to begin; those of node and template both count."),
+    },
+    doc.Limit: {
+        "key": Rule("What is limited, wherever it is named; may hold placeholders of arguments."),
+        "concurrency": _count("How many may hold a slot of the key at once; 0: any number."),
+        "rate": Rule("How many may begin within a span of time, for example 10/1m or 5/s."),
+        "fair": Rule("Those that wait take turns by this, for example by tenant."),
     },
     doc.Dag: {
         "name": _name("template"),
@@ -206,6 +213,7 @@ RULES: dict[type[msgspec.Struct], dict[str, Rule]] = {
                          most=LARGEST_INT),
         "max_nested_depth": Rule("How deep templates may nest, 1 to 10; 3 when absent."),
         "parallelism": _count("How many tasks of the run may run at once; 0: all."),
+        "limits": Rule("Slots that the whole run needs to begin, and holds until its end."),
         "templates": Rule("The templates."),
         "hooks": Rule("What happens at the transitions of the run."),
     },

@@ -134,6 +134,7 @@ class _Resolver:
             priority=spec.priority or base.priority,
             max_nested_depth=spec.max_nested_depth or base.max_nested_depth,
             parallelism=spec.parallelism or base.parallelism,
+            limits=spec.limits or base.limits,
             hooks=spec.hooks or base.hooks,
         )
 

@@ -6,6 +6,7 @@ from ..document import Dag, Loop, Path, Task, TemplateRef, WorkflowSpec, Workflo
 from .calls import check_closed_call
 from .context import Context, Entry, parameters_of
 from .dag import check_dag, check_hooks
+from .limits import check_limits
 from .loop import check_loop, check_task, passed_names
 from .names import is_name, shown
 from .sight import Sight
@@ -20,6 +21,8 @@ def check_spec(ctx: Context, spec: WorkflowSpec, at: Path) -> None:
     ctx.arguments = frozenset(argument.name for argument in parameters_of(spec.arguments))
     ctx.members(spec, at)
     check_values(ctx, spec.arguments, (*at, "arguments"), Sight(ctx))
+    if spec.limits:
+        check_limits(ctx, spec.limits, at, Sight(ctx))
     if spec.workflow_template_ref is not None:
         _check_reference(ctx, spec, at)
         return

@@ -252,7 +252,11 @@ async def test_finished_runs_are_not_kept_in_memory():
         assert world.held_runs() == []
         await world.advance(2)
         runs = world.engine._runs
-        assert (runs._waiting._waiters, runs._waiting._watchers, runs._lazy) == ({}, {}, set())
+        assert (runs._waiting._waiters, runs._waiting._watchers, runs._lazy._waiting) == (
+            {},
+            {},
+            set(),
+        )
         assert len(world.engine._timeouts) == 0
 
 

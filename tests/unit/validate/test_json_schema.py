@@ -51,7 +51,7 @@ def test_conformance_documents_fit_the_schema(file: Path) -> None:
         {"spec": {"entrypoint": "t"}},
         {"spec": {"entrypoint": "t", "templates": [{}]}},
         {"spec": {"entrypoint": "t", "templates": [], "timeout": "1d12h"}},
-        {"spec": {"entrypoint": "t", "templates": [], "limits": []}},
+        {"spec": {"entrypoint": "t", "templates": [], "limitz": []}},
         {"spec": {"entrypoint": "t", "templates": [], "parallelism": -1}},
     ],
 )
