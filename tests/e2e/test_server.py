@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -191,3 +192,16 @@ def test_log_lines_can_be_json(tmp_path: Path) -> None:
         lines = [json.loads(line) for line in server.process.stderr.read().splitlines()]
     [line] = [line for line in lines if line["logger"] == "aether.audit"]
     assert line["message"].startswith("admin (")
+
+
+def test_a_head_without_end_is_cut_off_and_others_are_served(tmp_path: Path) -> None:
+    with serving(tmp_path, "--db", "memory:") as server:
+        port = int(server.url.rpartition(":")[2])
+        for line in (b"x-%d: " + b"a" * 20_000 + b"\r\n", b"a" * 20_000):
+            with socket.create_connection(("127.0.0.1", port)) as endless:
+                endless.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: ")
+                with pytest.raises(OSError):
+                    for number in range(2_000):
+                        endless.sendall(line % number if b"%" in line else line)
+        assert server.ask("/healthz")["status"] == "ok"
+        server.stop()

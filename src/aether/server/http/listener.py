@@ -76,6 +76,10 @@ class Listener:
 def _server(application: Any) -> Server:
     try:
         from uvicorn import Config, Server
+
+        from .heads import bounded_protocol
+
+        protocol = bounded_protocol()
     except ImportError as exc:
         raise NotSupported(
             Problem(
@@ -101,7 +105,7 @@ def _server(application: Any) -> Server:
         proxy_headers=False,
         ws="none",
         timeout_keep_alive=30,
-        h11_max_incomplete_event_size=64 * 1024,
+        http=protocol,
     )
     return Quiet(config)
 
