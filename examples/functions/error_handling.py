@@ -5,10 +5,9 @@ python error_handling.py
 
 import asyncio
 
-from aether import Aether, Context, Retry, WorkflowFailed
+from aether import Aether, Context, Retry, WorkflowFailed, activity
 
 app = Aether("memory:")
-calls = {"flaky": 0}
 booked: list[str] = []
 
 
@@ -18,10 +17,10 @@ class NoSeat(Exception):
 
 @app.activity(retry=Retry(attempts=4, initial="10ms", factor=1))
 async def flaky() -> int:
-    calls["flaky"] += 1
-    if calls["flaky"] < 3:
+    attempt = activity.info().attempt
+    if attempt < 3:
         raise ConnectionError("the line is busy")
-    return calls["flaky"]
+    return attempt
 
 
 @app.step

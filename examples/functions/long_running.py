@@ -8,16 +8,13 @@ import asyncio
 from aether import Aether, Context, Retry, activity
 
 app = Aether("memory:")
-stumbled = False
 
 
 @app.activity(timeout="1h", heartbeat="30s", retry=Retry(attempts=3, initial="10ms"))
 async def copy_rows(count: int) -> int:
-    global stumbled
     done = activity.details() or 0  # what the last attempt said before it ended
     for row in range(done, count):
-        if row == 60 and not stumbled:
-            stumbled = True
+        if row == 60 and activity.info().attempt == 1:
             raise ConnectionError("the disk was away for a moment")
         await asyncio.sleep(0)
         activity.heartbeat(row + 1)

@@ -38,6 +38,7 @@ from .context import current_context as current_context
 from .host import FunctionHost as FunctionHost
 from .host import Runtime as Runtime
 from .handlers import encode_call as encode_call
+from .history import Misfit as Misfit
 from .making import RunInfo as RunInfo
 from .making import FunctionReference as FunctionReference
 from .making import WorkflowReference as WorkflowReference

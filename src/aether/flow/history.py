@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+
 from ..record import Path, TaskRow
 from .calls import Call, Key, key_of, key_of_row
 
 _ASKED = frozenset({"step", "timer", "wait", "activity", "child", "note"})
+_UNKNOWN = "an unknown line"
 _FROM_OUTSIDE = frozenset({"update", "cancel"})
 
 
@@ -102,26 +105,44 @@ def difference(call: Call, row: TaskRow) -> str:
     return ""
 
 
-def misfit(call: Call, row: TaskRow, why: str) -> str:
-    """The words for a call that meets a row which is not its own."""
-    return (
-        f"the code does not fit the record of this run: it calls {label(call.path, call.kind)} at "
-        f"{call.where or 'an unknown line'}, but {why}, made at {row.template_name or 'an unknown line'}"
+class Misfit(msgspec.Struct, frozen=True, kw_only=True):
+    """Where code and record part. `recorded` and `called` name a call each, `recorded_at` and `called_at` are
+    `file:line`; what the code does not do at all is ""."""
+
+    text: str
+    recorded: str
+    recorded_at: str
+    called: str = ""
+    called_at: str = ""
+
+
+def misfit(call: Call, row: TaskRow, why: str) -> Misfit:
+    """For a call that meets a row which is not its own."""
+    called = label(call.path, call.kind)
+    return Misfit(
+        text=f"the code does not fit the record of this run: it calls {called} at "
+        f"{call.where or _UNKNOWN}, but {why}, made at {row.template_name or _UNKNOWN}",
+        recorded=row_label(row),
+        recorded_at=row.template_name,
+        called=called,
+        called_at=call.where,
     )
 
 
-def misfit_unasked(row: TaskRow, calls: Sequence[Call]) -> str:
-    """The words for a recorded call that the function does not make any more."""
-    recorded = f"{row_label(row)}, made at {row.template_name or 'an unknown line'}"
-    instead = "it calls nothing new"
+def misfit_unasked(row: TaskRow, calls: Sequence[Call]) -> Misfit:
+    """For a recorded call that the function does not make any more."""
+    recorded = row_label(row)
+    instead, called, called_at = "it calls nothing new", "", ""
     if calls:
-        call = calls[0]
-        instead = (
-            f"the code calls {label(call.path, call.kind)} at {call.where or 'an unknown line'}"
-        )
-    return (
-        f"the code does not fit the record of this run: the record holds {recorded}, which the code does "
-        f"not ask for; {instead}"
+        called, called_at = label(calls[0].path, calls[0].kind), calls[0].where
+        instead = f"the code calls {called} at {called_at or _UNKNOWN}"
+    return Misfit(
+        text=f"the code does not fit the record of this run: the record holds {recorded}, made at "
+        f"{row.template_name or _UNKNOWN}, which the code does not ask for; {instead}",
+        recorded=recorded,
+        recorded_at=row.template_name,
+        called=called,
+        called_at=called_at,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -12,8 +12,10 @@ from ..ports import RECORDED, Clock, ErrorSink, Fault, Fence, Journal, Offload, 
 from ..record import Schema, TaskRow
 from .blocking import BlockingContext
 from .cache import ParkedRuns
+from .calls import StepCall
 from .context import Context
 from .definition import WorkflowDefinition
+from .history import Misfit
 from .recorder import DROPPED, ENDED, PARKED
 from .run import FlowRun
 
@@ -29,7 +31,8 @@ class Runtime:
     `offload` runs plain steps. `threads` runs plain workflow functions and their parallel branches: each
     keeps its thread for as long as it waits here, and they wait for each other, so it must have a thread for
     each and every one of them.
-    `memory` bounds what parked functions may keep, in bytes, roughly.
+    `memory` bounds what parked functions may keep, in bytes, roughly. `stand_in`, for tests, is asked for
+    the function of each step that begins.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Runtime:
         self.clock = clock
         self.offload = offload
         self.threads = threads
+        self.stand_in: Callable[[StepCall], Callable[..., Any]] | None = None
         self._errors = errors
         self._functions: dict[str, WorkflowDefinition] = {}
         self._live: dict[str, FlowRun] = {}
@@ -201,19 +205,26 @@ class Runtime:
         rows = await self.journal.rows(run_id)
         run = await self._read(definition, run_id, rows)
         try:
-            if run.misfit:
-                raise Refused(Problem("code-does-not-fit", run.misfit, fix=_FIT))
+            if run.misfit is not None:
+                raise Refused(Problem("code-does-not-fit", run.misfit.text, fix=_FIT))
             return run.answer(name, inputs)
         finally:
             run.drop()
 
-    async def fits(
+    async def misfit_of(
         self, definition: WorkflowDefinition, run_id: str, rows: Sequence[TaskRow]
-    ) -> str:
-        """Why `definition` cannot go on from `rows`; "" when it can."""
+    ) -> Misfit | None:
+        """Where `definition` parts from `rows`; None when it can go on from them."""
         run = await self._read(definition, run_id, rows)
         run.drop()
         return run.misfit
+
+    async def fits(
+        self, definition: WorkflowDefinition, run_id: str, rows: Sequence[TaskRow]
+    ) -> str:
+        """The same in words; "" when it fits."""
+        misfit = await self.misfit_of(definition, run_id, rows)
+        return "" if misfit is None else misfit.text
 
     async def _read(
         self, definition: WorkflowDefinition, run_id: str, rows: Sequence[TaskRow]

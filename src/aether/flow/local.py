@@ -68,6 +68,8 @@ class LocalSteps:
         call.started_at = run.clock.now()
         if run.is_plain:
             call.variables.run(leave_workflow)
+        if run.runtime.stand_in is not None:
+            call.function = run.runtime.stand_in(call)
         function = call.function
         try:
             if (

@@ -13,7 +13,7 @@ from ..ports import Fence, Handle
 from ..record import Fact, Noted, Parked, Path, StatusSet, TaskRow
 from . import codec
 from .calls import Call, Key, key_of
-from .history import History
+from .history import History, Misfit
 
 if TYPE_CHECKING:
     from .host import Runtime
@@ -53,7 +53,7 @@ class Recorder:
         self.now = self.started_at = 0
         self.handed = 0
         self.weight = 0  # bytes of what the function was handed
-        self.misfit = ""
+        self.misfit: Misfit | None = None
         self.parking = self.finished = self.superseded = self.detached = False
         self.state = ""
         self.ended: asyncio.Future[str] = self.real.create_future()
@@ -137,7 +137,7 @@ class Recorder:
         if self.unacked or self.state:
             return
         if self.finished:
-            self._end(STUCK if self.misfit else ENDED)
+            self._end(STUCK if self.misfit is not None else ENDED)
         elif self.parking:
             if future.result() > self.received:
                 self.parking = False  # an answer came first: it goes on here

@@ -386,7 +386,8 @@ class FlowRun(Recorder):
 
     def _stick(self) -> None:
         """The code does not fit: the run waits for code that does."""
-        self.outbox = [Stuck(message=self.misfit)]
+        assert self.misfit is not None, "it says why"
+        self.outbox = [Stuck(message=self.misfit.text)]
         self._close(STUCK)
 
     def _finish(self) -> None:

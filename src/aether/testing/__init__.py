@@ -1,6 +1,7 @@
-"""For authors of adapters and of tests: contract suites, fakes, and the proof that a suite finds faults.
+"""For whoever writes tests: of workflows, and of adapters.
 
-In: an adapter. Out: a verdict on every sentence of its port's docstring. Never: needed to run a workflow.
+`Environment`, `crash_at_every_step` and `replay` are for workflows. The contract suites are for adapters: in
+an adapter, out a verdict on every sentence of its port's docstring. Never: needed to run a workflow.
 Names are loaded when first used, so that one suite does not drag in what another needs.
 """
 
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
     from .timeouts_contract import TimeoutWatcherContract as TimeoutWatcherContract
     from .variables_contract import VarsSourceContract as VarsSourceContract
     from .journal_contract import JournalContract as JournalContract
+    from .crashing import CrashReport as CrashReport
+    from .crashing import crash_at_every_step as crash_at_every_step
+    from .environment import Environment as Environment
+    from .environment import ProcessDied as ProcessDied
+    from .fakes import Fake as Fake
+    from .replaying import replay as replay
     from .workers_contract import WorkerRegistryContract as WorkerRegistryContract
     from .suites import accepts as accepts
     from .suites import failures as failures
@@ -58,9 +65,15 @@ _FILES = {
     "TimeoutWatcherContract": "timeouts_contract",
     "VarsSourceContract": "variables_contract",
     "JournalContract": "journal_contract",
+    "CrashReport": "crashing",
+    "Environment": "environment",
+    "Fake": "fakes",
+    "ProcessDied": "environment",
     "WorkerRegistryContract": "workers_contract",
     "accepts": "suites",
+    "crash_at_every_step": "crashing",
     "failures": "suites",
+    "replay": "replaying",
     "rejects": "suites",
 }
 
