@@ -33,6 +33,7 @@ from ..server.tokens import Tokens
 from .report import report_page
 
 _HTTP_GRACE = 5.0
+_SECOND = 1.0  # a signal that comes later than this ends the process where it stands
 
 
 class MeteredStore:
@@ -153,15 +154,19 @@ async def serving(settings: Settings, **more: str) -> AsyncIterator[Serving]:
 
 
 async def serve(settings: Settings, ready: Callable[[Serving], None], **more: str) -> None:
-    """Until SIGTERM or SIGINT. A second signal ends the process where it stands."""
+    """Until SIGTERM or SIGINT. Another signal, a second later, ends the process where it stands."""
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
 
-    def stop() -> None:
-        asked.set()
+    def forget() -> None:
         for each in signals:
             loop.remove_signal_handler(each)
+
+    def stop() -> None:
+        if not asked.is_set():  # some supervisors say it twice at once
+            asked.set()
+            loop.call_later(_SECOND, forget)
 
     with contextlib.suppress(NotImplementedError):  # Windows
         for each in signals:

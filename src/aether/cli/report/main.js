@@ -64,7 +64,10 @@ function select(view) {
 }
 
 let fitted = false;
-function fitOnce() { if (!fitted) { fitted = true; fitGraph(); } }
+// A page inside another has no size before that has laid it out; then it is told of a new one.
+function fitOnce() {
+  if (!fitted && document.getElementById('canvas').clientWidth) { fitted = true; fitGraph(); }
+}
 
 function fieldText(field, value) {
   if (field === 'phase') return `${ICONS[value] ?? ''} ${value}`;
@@ -179,6 +182,7 @@ function start() {
   document.getElementById('larger').addEventListener('click', () => zoom(graph.zoom * 1.25));
   document.getElementById('smaller').addEventListener('click', () => zoom(graph.zoom / 1.25));
   document.getElementById('fit').addEventListener('click', fitGraph);
+  window.addEventListener('resize', fitOnce);
   document.getElementById('expand').addEventListener('click', () => { openAll(); drawGraph(); });
   document.getElementById('collapse').addEventListener('click', () => { graph.open.clear(); drawGraph(); });
   const wanted = location.hash.slice(1);
