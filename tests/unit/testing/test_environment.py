@@ -117,7 +117,7 @@ async def test_wait_for_what_never_comes_says_so():
         await ctx.wait_for("godot")
 
     async with Environment() as env:
-        with pytest.raises(InvalidState, match="nothing-happens.*signal 'godot'"):
+        with pytest.raises(InvalidState, match=r"nothing-happens.*signal 'godot'"):
             await env.run(lonely)
 
 
