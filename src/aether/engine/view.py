@@ -126,6 +126,7 @@ def _task(
         attempt=row.attempt,
         retry_count=row.retry_count,
         deadline_at=None if deadline is None else moment(deadline),
+        told=_values(row.details) if row.details else [],
         waiting_for=""
         if phase.is_terminal
         else _why_waiting(run, row, served, parallelism, obstacles),

@@ -13,6 +13,7 @@ A `Runtime` holds what function runs share in a process; `register` gives the ex
 
 from .codec import decode as decode
 from .codec import encode as encode
+from .codec import from_plain as from_plain
 from .codec import plain as plain
 from .definition import ActivityDefinition as ActivityDefinition
 from .definition import StepDefinition as StepDefinition

@@ -43,6 +43,11 @@ def plain(value: Any, what: str = RESULT) -> Any:
     return _plain(value, what, 0)
 
 
+def from_plain(tree: Any) -> Any:
+    """The value that `plain` was given."""
+    return _typed(tree)
+
+
 def encode_inputs(inputs: Mapping[str, Any]) -> bytes | None:
     """Arguments by the names of the function's parameters."""
     if not inputs:

@@ -57,6 +57,7 @@ class TaskExecution(msgspec.Struct, kw_only=True, rename="camel"):
     attempt: int = 1
     retry_count: int = 0
     deadline_at: datetime | None = None
+    told: list[Value] = []  # what its last heartbeat told; empty once it has succeeded
     waiting_for: str = ""  # why it is not terminal; "" when it is
 
     @property

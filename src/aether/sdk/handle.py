@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from ..errors import WorkflowCancelled, WorkflowFailed, WorkflowTimedOut
-from ..flow import decode, encode, encode_call, read_error, rebuilt
+from ..flow import decode, encode, encode_call, from_plain, read_error, rebuilt
 from ..ports import Execution, FunctionRuns, RunEnd, TaskExecution
 from ..record import Phase
 
@@ -45,6 +45,16 @@ class Handle(Generic[R]):
     def watch(self) -> AsyncIterator[Execution]:
         """The run now, and again after each change, until it is over."""
         return self._runs().watch(self.id)
+
+    async def progress(self) -> AsyncIterator[tuple[str, Any]]:
+        """What the run's activities tell with `activity.heartbeat(…)`, as (activity, what it told), until
+        the run is over. What comes in quick succession may be told once, with the last."""
+        told: dict[str, Any] = {}
+        async for execution in self.watch():
+            for task in execution.tasks:
+                if task.told and told.get(task.task_run_id) != task.told:
+                    told[task.task_run_id] = task.told
+                    yield task.task_name, from_plain(task.told[0].value)
 
     async def cancel(self, *, force: bool = False) -> None:
         """Ask the function to stop: it sees a CancelledError and may clean up. With `force` the run ends
