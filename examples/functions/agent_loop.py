@@ -5,6 +5,7 @@ python agent_loop.py
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from aether import Aether, Context
@@ -28,7 +29,7 @@ async def double(a: int) -> int:
     return 2 * a
 
 
-TOOLS = {"add": add, "double": double}
+TOOLS: dict[str, Callable[..., Any]] = {"add": add, "double": double}
 
 
 @app.workflow("agent")
@@ -37,7 +38,7 @@ async def agent(ctx: Context, question: str) -> str:
     for turn in range(10):
         reply = await ctx.step("model", model, messages)
         if "answer" in reply:
-            return reply["answer"]
+            return str(reply["answer"])
         tool = reply["tool"]
         ctx.set_status({"turn": turn, "tool": tool})
         result = await ctx.step(tool, TOOLS[tool], *reply["args"])

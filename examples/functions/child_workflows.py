@@ -17,12 +17,12 @@ async def resize(name: str, width: int) -> str:
 
 @app.workflow("thumbnails")
 async def thumbnails(ctx: Context, name: str) -> list[str]:
-    return await ctx.parallel([lambda w=w: resize(name, w) for w in (64, 128, 256)])
+    return await ctx.parallel([resize(name, width) for width in (64, 128, 256)])
 
 
 @app.workflow("album")
 async def album(ctx: Context, names: list[str]) -> dict[str, list[str]]:
-    made = await ctx.parallel([lambda n=n: ctx.child(thumbnails, n) for n in names])
+    made = await ctx.parallel([ctx.child(thumbnails, name) for name in names])
     return dict(zip(names, made, strict=True))
 
 

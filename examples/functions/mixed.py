@@ -23,7 +23,7 @@ shop.output("price", priced.outputs["result"])
 
 @app.workflow("party")
 async def party(ctx: Context, items: list[str]) -> int:
-    prices = await ctx.parallel([lambda i=i: ctx.child("shop@1", item=i) for i in items])
+    prices = await ctx.parallel([ctx.child("shop@1", item=item) for item in items])
     return sum(outputs["price"] for outputs in prices)  # a function that runs a stored document
 
 

@@ -54,6 +54,13 @@ def test_mypy_refuses_bad_uses_and_knows_results() -> None:
 
 
 @pytest.mark.slow
+def test_mypy_accepts_the_examples() -> None:
+    examples = sorted(str(path) for path in (ROOT / "examples" / "functions").glob("*.py"))
+    assert len(examples) > 10
+    assert "Success" in (out := run("mypy", "--strict", *examples)), out
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("pyright") is None or shutil.which("node") is None,
     reason="pyright and Node are not installed",
