@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .expr import CelEvaluator as CelEvaluator
     from .flow import BlockingContext as BlockingContext
     from .flow import Context as Context
+    from .flow import Limit as Limit
     from .flow import Retry as Retry
     from .flow import SignalTimeout as SignalTimeout
     from .flow import StepFailed as StepFailed
@@ -84,6 +85,7 @@ _HOMES = {
     "InvalidDocument": "errors",
     "InvalidExpression": "errors",
     "InvalidState": "errors",
+    "Limit": "flow",
     "LocalBroker": "adapters.broker",
     "MemoryStore": "adapters.store",
     "NotFound": "errors",

@@ -11,6 +11,7 @@ import msgspec
 
 from ..errors import Problem, Refused, WaitTimeout
 from ..plan import (
+    EXECUTOR_OF_FUNCTION,
     CodeServed,
     FunctionPlan,
     FunctionState,
@@ -45,6 +46,7 @@ from ..record import (
 from .children import Starter, function_of
 from .documents import Documents, Prepared, check_arguments
 from .faults import Faults
+from .limited import ends_with_parent, slots_of
 from .refusals import unknown
 from .runs import Runs
 from .tiers import Tiers, known_tier
@@ -86,7 +88,12 @@ class Functions:
         return run_id
 
     async def _begin_function(
-        self, start: FunctionStart, run_id: str, parent: str = "", tier: str = ""
+        self,
+        start: FunctionStart,
+        run_id: str,
+        parent: str = "",
+        tier: str = "",
+        above: RunRow | None = None,
     ) -> None:
         named = start.tier or tier
         kept = known_tier(named, self._tiers is not None) if named else self._tier
@@ -106,6 +113,7 @@ class Functions:
             tier=kept,
             deadline_at=begins + start.timeout if start.timeout else None,
             due_at=begins if begins > now else None,
+            slots=slots_of(start, self._schemas.get(EXECUTOR_OF_FUNCTION + start.name), above),
         )
         await self._runs.begin(RunSubmitted(row, now), plan, document)
 
@@ -294,9 +302,15 @@ class ChildStarter(Starter):
             if parent.deadline_at is not None:
                 timeout = parent.deadline_at - parent.created_at
         start = FunctionStart(
-            name=name, version=version, inputs=row.inputs, timeout=timeout, labels=labels or None
+            name=name,
+            version=version,
+            inputs=row.inputs,
+            timeout=timeout,
+            labels=labels or None,
+            limits=options.limits or None,
         )
-        await self._begin_function(start, child, told, parent.tier)
+        above = parent if ends_with_parent(row, options) else None
+        await self._begin_function(start, child, told, parent.tier, above)
 
     async def _version_of(self, run: RunRow) -> str:
         plan = self._documents.known_plan(run.document)

@@ -269,7 +269,7 @@ class Gate:
         wants = slots.wants
         whole = state.run.slots
         if ordinal != RUN and whole is not None:
-            covered = {want.key for want in whole.wants}
+            covered = {*whole.covered, *(want.key for want in whole.wants)}
             wants = tuple(want for want in wants if want.key not in covered)
         ticket = Ticket((run_id, ordinal), slots, wants)
         self._runs.setdefault(run_id, {})[ordinal] = ticket
@@ -416,9 +416,11 @@ class Obstacle(msgspec.Struct, frozen=True):
 
 def _slots_of(state: AnyState, ordinal: int) -> Slots | None:
     if ordinal == RUN:
-        return state.run.slots
+        whole = state.run.slots
+        return whole if whole is not None and (whole.since or whole.taken) else None
     node = state.nodes.get(ordinal)
-    return None if node is None else node.row.slots
+    slots = None if node is None else node.row.slots
+    return slots if slots is not None and (slots.waits or slots.taken is not None) else None
 
 
 def _may_stand_in_line(state: AnyState, ordinal: int, slots: Slots) -> bool:

@@ -26,6 +26,8 @@ from .errors import encode_error as encode_error
 from .errors import read_error as read_error
 from .errors import rebuild as rebuild
 from .errors import rebuilt as rebuilt
+from .limits import Limit as Limit
+from .limits import wants_of as wants_of
 from .options import Retry as Retry
 from .options import Span as Span
 from .options import activity_options as activity_options

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
 from ..errors import Problem, Refused
 from ..record import ActivityOptions
 from . import codec
+from .limits import Limit
 from .options import Retry
 
 
@@ -86,10 +87,17 @@ class StepDefinition:
 class ActivityDefinition:
     """A function that any worker may run as a task of its own."""
 
-    def __init__(self, function: Callable[..., Any], name: str, options: ActivityOptions) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        options: ActivityOptions,
+        limits: Sequence[Limit] = (),
+    ) -> None:
         self.function = function
         self.name = name or name_of(function)
         self.options = options
+        self.limits = tuple(limits)
         self.signature = Signature(function)
         self.is_async = is_async(function)
 
@@ -97,7 +105,14 @@ class ActivityDefinition:
 class WorkflowDefinition:
     """A function that decides what happens in a run. Its first parameter takes the Context."""
 
-    def __init__(self, function: Callable[..., Any], name: str, version: str = "") -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        version: str = "",
+        limits: Sequence[Limit] = (),
+    ) -> None:
+        self.limits = tuple(limits)
         self.function = function
         self.name = name or name_of(function)
         self.version = version or version_of(function)

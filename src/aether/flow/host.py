@@ -16,6 +16,7 @@ from .calls import StepCall
 from .context import Context
 from .definition import WorkflowDefinition
 from .history import Misfit
+from .limits import declared
 from .recorder import DROPPED, ENDED, PARKED
 from .run import FlowRun
 
@@ -248,7 +249,11 @@ class FunctionHost:
     def __init__(self, runtime: Runtime, definition: WorkflowDefinition) -> None:
         self.runtime = runtime
         self.definition = definition
-        self._schema = Schema(type=f"workflow:{definition.name}", version=definition.version)
+        self._schema = Schema(
+            type=f"workflow:{definition.name}",
+            version=definition.version,
+            limits=declared(definition.limits),
+        )
 
     @property
     def schema(self) -> Schema:

@@ -15,6 +15,7 @@ from ..record import ChildOptions, StatusSet, encode_json
 from . import codec
 from .calls import ActivityCall, ChildCall, ContinueAsNew, StepCall, TimerCall, WaitCall
 from .definition import WorkflowDefinition
+from .limits import wants_of
 from .options import Retry, Span, activity_options, aware, labels_of, micros
 from .places import (
     activity_of,
@@ -310,6 +311,9 @@ class CallMaker:
                 options = msgspec.structs.replace(
                     options, **{member: getattr(chosen, member) for member in members}
                 )
+            if activity.limits:
+                limits = wants_of(activity.limits, args, kwargs, inputs)
+                options = msgspec.structs.replace(options, limits=limits)
         return ActivityCall(name, line_of_caller(), inputs, name, _encode(options), hint)
 
     def child_call(
@@ -332,6 +336,9 @@ class CallMaker:
         if workflow is not None:
             name, inputs = workflow.name, workflow.signature.encode(args, kwargs)
             hint = result_type(workflow.function)
+            if workflow.limits:
+                limits = wants_of(workflow.limits, args, kwargs, inputs)
+                options = msgspec.structs.replace(options, limits=limits)
         else:
             name = template = str(target)
             if args or not isinstance(target, str):

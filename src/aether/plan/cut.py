@@ -272,7 +272,7 @@ def _handed_out_again(ordinal: int) -> TaskPatch:
 
 def _wanted_again(slots: Slots, at: Instant) -> Slots:
     """What its origin holds is not its own."""
-    return msgspec.structs.replace(slots, since=at, taken=None)
+    return msgspec.structs.replace(slots, since=at, taken=None, before=())
 
 
 def _ranges(ordinals: list[int]) -> Iterator[tuple[int, int]]:

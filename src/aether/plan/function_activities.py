@@ -131,7 +131,7 @@ def attempt_over(
             worker="",
         )
         if row.slots is not None:
-            turn.write(call, slots=None)  # the next attempt waits for its own
+            turn.write(call, slots=row.slots.released())  # the next attempt waits for its own
         turn.wake_at(call, turn.at + wait, RETRY)
         if not wait:
             dispatch_activity(turn, call)

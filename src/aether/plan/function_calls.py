@@ -17,7 +17,6 @@ from ..record import (
     Parked,
     Path,
     Phase,
-    Slots,
     StatusSet,
     StepDone,
     Stopped,
@@ -30,6 +29,7 @@ from ..record import (
 from .events import CancelChild, JournalAppended, StartChild
 from .function_turn import FunctionTurn
 from .functions import EXECUTOR_OF_FUNCTION, EXECUTOR_OF_TEMPLATE, STUCK, Call
+from .limits import in_line
 from .state import DEADLINE
 
 
@@ -188,7 +188,7 @@ def dispatch_activity(turn: FunctionTurn, call: Call) -> None:
     if row.phase is not Phase.CREATED:
         turn.move(call, Phase.CREATED)
     if call.options.limits and (row.slots is None or row.slots.taken is None):
-        if row.slots is None:
+        if row.slots is None or not row.slots.waits:
             _queue_up(turn, call)
         return
     if turn.state.run.paused_at is not None:
@@ -203,8 +203,7 @@ def dispatch_activity(turn: FunctionTurn, call: Call) -> None:
 def _queue_up(turn: FunctionTurn, call: Call) -> None:
     """It waits, as Created, for a slot of each of its keys."""
     options = call.options
-    number = turn.state.run.seq + 1
-    slots = Slots(wants=options.limits, priority=options.priority, since=turn.at, number=number)
+    slots = in_line(turn, options.limits, options.priority, call.row.slots)
     turn.write(call, slots=slots, retry_at=None, deadline_at=None, beat_by=None)
 
 

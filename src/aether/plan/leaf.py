@@ -12,7 +12,7 @@ from .binding import Warn, merge
 from .env import leaf_env
 from .events import TaskCompleted, TaskResumed, TaskStarted, WorkerLost
 from .hooks import fire, fire_task_end
-from .limits import queue_up
+from .limits import queue_up, release
 from .nodes import begin_attempt, dispatch_or_hold, release_held, started
 from .outputs import keep_declared
 from .phase import phase_of
@@ -118,8 +118,7 @@ def try_again(
         retry_at=turn.at + wait if wait else None,
         worker="",
     )
-    if row.slots is not None:
-        turn.set_task(node, slots=None)  # the next attempt waits for its own
+    release(turn, node)
     node.scope = None
     if wait:
         turn.wake_at(node, turn.at + wait, RETRY)
@@ -203,8 +202,7 @@ def _suspend(turn: Turn, node: Node, code: int, message: str, outputs: bytes | N
     if outputs:
         merged = merge(merged, decode_values(outputs))
     turn.move(node, _SUSPENDED, message=message, code=code, outputs=merged)
-    if node.row.slots is not None:
-        turn.set_task(node, slots=None)  # nobody works on it
+    release(turn, node)
     fire(turn, "onSuspend", node)
 
 

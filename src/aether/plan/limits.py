@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ..expr import Env, Template, printed
-from ..record import Phase, RunRow, Slots, TaskRow, Want
+from ..record import Phase, RunRow, Slots, TaskRow, Want, narrower
 from .binding import Layered, Plain
 from .env import ScopeEnv, child_env
 from .events import SlotsGranted
 from .spec import LimitSpec
 from .state import Node
 from .turn import Turn
+
+if TYPE_CHECKING:
+    from .function_turn import FunctionTurn
 
 RUN = -1
 """In the place of an ordinal: the run itself."""
@@ -42,15 +45,8 @@ def wants_of(
             _text(limit.group, env, warn)[:LONGEST_KEY],
         )
         known = found.get(want.key)
-        found[want.key] = want if known is None else _narrower(known, want)
+        found[want.key] = want if known is None else narrower(known, want)
     return tuple(found[key] for key in sorted(found))
-
-
-def _narrower(one: Want, other: Want) -> Want:
-    least = min(filter(None, (one.concurrency, other.concurrency)), default=0)
-    rates = [want for want in (one, other) if want.count]
-    rate = min(rates, key=lambda want: want.count / want.span, default=one)
-    return Want(one.key, least, rate.count, rate.span, one.group or other.group)
 
 
 def _text(source: str | Template, env: Env, warn: Callable[[str], None]) -> str:
@@ -60,8 +56,24 @@ def _text(source: str | Template, env: Env, warn: Callable[[str], None]) -> str:
     return value if isinstance(value, str) else printed(value)
 
 
-def in_line(turn: Turn, wants: tuple[Want, ...], priority: int) -> Slots:
-    return Slots(wants=wants, priority=priority, since=turn.at, number=turn.state.run.seq + 1)
+def in_line(
+    turn: Turn | FunctionTurn, wants: tuple[Want, ...], priority: int, before: Slots | None
+) -> Slots:
+    """A new place in line; `before` are the slots of earlier attempts."""
+    return Slots(
+        wants=wants,
+        priority=priority,
+        since=turn.at,
+        number=turn.state.run.seq + 1,
+        covered=() if before is None else before.covered,
+        before=() if before is None else before.before,
+    )
+
+
+def release(turn: Turn, node: Node) -> None:
+    """The attempt is over, or nobody works on it: its slots go to others."""
+    if node.row.slots is not None:
+        turn.set_task(node, slots=node.row.slots.released())
 
 
 # Runs
@@ -75,8 +87,14 @@ def hold_run(turn: Turn) -> bool:
     env = ScopeEnv(state, None, None)
     wants = wants_of(state.plan.limits, env, partial(turn.warn, None))
     priority = state.plan.priority
-    turn.set_run(slots=in_line(turn, wants, priority))
-    return True
+    before = state.run.slots
+    if before is not None:
+        wants = tuple(want for want in wants if want.key not in before.covered)
+    slots = in_line(turn, wants, priority, before)
+    if not wants:
+        slots = msgspec.structs.replace(slots, taken=turn.at)
+    turn.set_run(slots=slots)
+    return bool(wants)
 
 
 def is_held(run: RunRow) -> bool:
@@ -88,7 +106,7 @@ def is_held(run: RunRow) -> bool:
 
 
 def stands_in_line(row: TaskRow) -> bool:
-    return row.slots is not None and row.slots.taken is None
+    return row.slots is not None and row.slots.waits
 
 
 def queue_up(turn: Turn, node: Node) -> None:
@@ -98,7 +116,7 @@ def queue_up(turn: Turn, node: Node) -> None:
     own |= {name: value for name, value in node.inputs().items() if name.startswith("loop_iter.")}
     env = Layered(own, child_env(state, node.parent))
     wants = wants_of(node.spec.limits, env, partial(turn.warn, row.ordinal))
-    slots = in_line(turn, wants, node.spec.priority or state.plan.priority)
+    slots = in_line(turn, wants, node.spec.priority or state.plan.priority, row.slots)
     if row.phase is not Phase.CREATED:
         turn.move(node, Phase.CREATED)
     turn.set_task(node, slots=slots)

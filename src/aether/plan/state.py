@@ -378,7 +378,7 @@ class State:
         if node.spec.body is not None:
             self.open_scope(node)
         elif row.phase is Phase.CREATED:
-            if row.slots is None or row.slots.taken is not None:  # else it stands in line
+            if row.slots is None or not row.slots.waits:  # else it stands in line
                 heappush(self.held, row.ordinal)
         elif row.phase is not Phase.SUSPENDED:
             self.active += 1

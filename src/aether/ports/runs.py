@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from ..record import Phase
+from ..record import Phase, Want
 from .api import Execution
 
 OnExisting = Literal["attach", "fail", "restart_failed"]
@@ -27,6 +27,8 @@ class FunctionStart(msgspec.Struct, kw_only=True):
     timeout: int = 0  # microseconds for the whole run; 0 is none
     labels: Mapping[str, str] | None = None
     tier: str = ""
+    limits: tuple[Want, ...] | None = None  # None: as the function's workers have announced
+    priority: int = 500
 
 
 class RunEnd(msgspec.Struct, frozen=True):

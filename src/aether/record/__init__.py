@@ -52,8 +52,12 @@ from .facts import Stuck as Stuck
 from .facts import TimerStarted as TimerStarted
 from .facts import UpdateAnswered as UpdateAnswered
 from .facts import WaitOpened as WaitOpened
+from .limits import CALLED as CALLED
 from .limits import Slots as Slots
 from .limits import Want as Want
+from .limits import filled as filled
+from .limits import narrower as narrower
+from .limits import wanted as wanted
 from .phase import STATES as STATES
 from .phase import Phase as Phase
 from .rows import Change as Change

@@ -22,7 +22,8 @@ def _patcher(patch: type[msgspec.Struct], identity: str = "") -> Callable[[Any, 
         if name != identity
     ]
     names: dict[str, Any] = {"UNSET": UNSET}
-    exec("def apply_patch(row, patch):\n" + "".join(lines), names)  # noqa: S102 - of our own names
+    # As a default UNSET is a local name, which is looked up twenty times.
+    exec("def apply_patch(row, patch, UNSET=UNSET):\n" + "".join(lines), names)  # noqa: S102 - of our own names
     made: Callable[[Any, Any], None] = names["apply_patch"]
     return made
 

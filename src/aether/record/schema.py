@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from .limits import Want
+
 
 class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     """One declared input or output of an executor type."""
@@ -24,3 +26,4 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True):
     description: str = ""
     inputs: tuple[Field, ...] | None = None
     outputs: tuple[Field, ...] | None = None
+    limits: tuple[Want, ...] = ()  # of a workflow function, with patterns for keys

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, overload
 
 from ..errors import Problem, Refused
-from ..flow import Retry, Span
+from ..flow import Limit, Retry, Span
 from ..ports import FunctionRuns
 from .handle import Handle
 from .steps import (
@@ -77,6 +77,7 @@ class Functions:
         catch_up_window: Span | None = None,
         jitter: Span | None = None,
         inputs: Mapping[str, Any] | None = None,
+        limits: Sequence[Limit] = (),
     ) -> WorkflowDecorator: ...
     def workflow(
         self,
@@ -89,9 +90,11 @@ class Functions:
         catch_up_window: Span | None = None,
         jitter: Span | None = None,
         inputs: Mapping[str, Any] | None = None,
+        limits: Sequence[Limit] = (),
     ) -> Any:
         """`@app.workflow` or `@app.workflow("order")`: a workflow of this app. With `cron` it also runs by
-        itself, with `inputs` as its arguments, as long as the app is up."""
+        itself, with `inputs` as its arguments, as long as the app is up. Each run waits for slots of its
+        `limits`, and holds them to its end."""
         schedule = None
         if cron:
             schedule = Schedule(
@@ -102,7 +105,9 @@ class Functions:
                 jitter=jitter,
                 inputs=inputs or {},
             )
-        return workflow(name, version=version, schedule=schedule, register=self._add_workflow)
+        return workflow(
+            name, version=version, schedule=schedule, limits=limits, register=self._add_workflow
+        )
 
     @overload
     def step(self, name: AsyncFunction[P, R], /) -> AsyncStep[P, R]: ...  # type: ignore[overload-overlap]
@@ -132,6 +137,7 @@ class Functions:
         schedule_to_start: Span | None = None,
         heartbeat: Span | None = None,
         priority: int | None = None,
+        limits: Sequence[Limit] = (),
     ) -> ActivityDecorator: ...
     def activity(self, name: Any = "", **options: Any) -> Any:
         """`@app.activity` or `@app.activity("name", retry=Retry(attempts=5), timeout="30s")`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, overload
 
 import msgspec
@@ -11,6 +11,7 @@ from ..errors import InvalidState, Problem, Refused
 from ..flow import (
     ActivityDefinition,
     FunctionReference,
+    Limit,
     Retry,
     Span,
     StepDefinition,
@@ -186,6 +187,7 @@ class _Activities:
         schedule_to_start: Span | None = None,
         heartbeat: Span | None = None,
         priority: int | None = None,
+        limits: Sequence[Limit] = (),
         register: Registrar | None = None,
     ) -> ActivityDecorator: ...
     def __call__(
@@ -197,12 +199,13 @@ class _Activities:
         schedule_to_start: Span | None = None,
         heartbeat: Span | None = None,
         priority: int | None = None,
+        limits: Sequence[Limit] = (),
         register: Registrar | None = None,
     ) -> Any:
         """`@activity` or `@activity("name", …)` makes an activity of a function. `timeout` is for each
         attempt from its start (30 s unless given), `schedule_to_start` for the wait in the queue,
         `heartbeat` for the silence between two `activity.heartbeat()`; it is tried 3 times unless `retry`
-        says otherwise."""
+        says otherwise. Each attempt waits for slots of its `limits`."""
         options = activity_options(
             retry,
             timeout=timeout,
@@ -212,7 +215,7 @@ class _Activities:
         )
         given = "" if callable(name) else name
         decorate = ActivityDecorator(
-            lambda function: ActivityDefinition(function, given, options), register
+            lambda function: ActivityDefinition(function, given, options, limits), register
         )
         return decorate(name) if callable(name) else decorate
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import (
     TYPE_CHECKING,
@@ -22,6 +22,7 @@ from ..errors import InvalidState, Problem, Refused
 from ..flow import (
     BlockingContext,
     Context,
+    Limit,
     Span,
     WorkflowDefinition,
     WorkflowReference,
@@ -29,6 +30,7 @@ from ..flow import (
     labels_of,
     micros,
     result_type,
+    wants_of,
 )
 from ..ports import FunctionRuns, FunctionStart
 from .handle import Handle
@@ -50,6 +52,7 @@ class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     timeout: Span | None = None
     labels: Mapping[str, str] | None = None
     tier: str = ""
+    priority: int = 500
 
     def __post_init__(self) -> None:
         if self.on_existing not in _ON_EXISTING:
@@ -119,7 +122,7 @@ class Workflow(WorkflowReference[P, R]):
     async def start(self, *args: Any, tier: str, **options: Any) -> Handle[R]: ...
     async def start(self, *args: Any, **kwargs: Any) -> Handle[R]:
         """Begin a run, and return once the start is on record. Besides its arguments it takes `id`,
-        `on_existing`, `delay`, `at`, `timeout`, `labels` and `tier`, unless the function has a
+        `on_existing`, `delay`, `at`, `timeout`, `labels`, `tier` and `priority`, unless the function has a
         parameter of that name: then, and where a type checker is to see every argument, write
         `workflow.options(id=…).start(…)`.
         """
@@ -153,6 +156,7 @@ class Workflow(WorkflowReference[P, R]):
         timeout: Span | None = None,
         labels: Mapping[str, str] | None = None,
         tier: str = "",
+        priority: int = 500,
     ) -> Prepared[P, R]:
         """The workflow with options set: `order.options(id="o-1").start("o-1")`."""
         options = StartOptions(
@@ -163,6 +167,7 @@ class Workflow(WorkflowReference[P, R]):
             timeout=timeout,
             labels=labels,
             tier=tier,
+            priority=priority,
         )
         return Prepared(self, options)
 
@@ -178,10 +183,13 @@ class Workflow(WorkflowReference[P, R]):
             raise _unbound(self.name)
         await self._ready()
         definition = self.definition
+        inputs = definition.signature.encode(args, kwargs)
         start = FunctionStart(
             name=definition.name,
             version=definition.version,
-            inputs=definition.signature.encode(args, kwargs),
+            inputs=inputs,
+            limits=wants_of(definition.limits, args, kwargs, inputs),
+            priority=options.priority,
             run_id=options.id,
             on_existing=options.on_existing,
             delay=micros(options.delay, "delay"),
@@ -235,7 +243,9 @@ class WorkflowDecorator:
         version: str,
         schedule: Schedule | None,
         register: Registrar | None,
+        limits: Sequence[Limit] = (),
     ) -> None:
+        self._limits = limits
         self._name = name
         self._version = version
         self._schedule = schedule
@@ -246,7 +256,7 @@ class WorkflowDecorator:
     @overload
     def __call__(self, function: PlainWorkflowFunction[P, R]) -> Workflow[P, R]: ...
     def __call__(self, function: Callable[..., Any]) -> Workflow[Any, Any]:
-        definition = WorkflowDefinition(function, self._name, self._version)
+        definition = WorkflowDefinition(function, self._name, self._version, self._limits)
         made: Workflow[Any, Any] = Workflow(definition, self._schedule)
         if self._register is not None:
             self._register(made)
@@ -263,6 +273,7 @@ def workflow(
     *,
     version: str = "",
     schedule: Schedule | None = None,
+    limits: Sequence[Limit] = (),
     register: Registrar | None = None,
 ) -> WorkflowDecorator: ...
 def workflow(
@@ -270,6 +281,7 @@ def workflow(
     *,
     version: str = "",
     schedule: Schedule | None = None,
+    limits: Sequence[Limit] = (),
     register: Registrar | None = None,
 ) -> Any:
     """`@workflow` or `@workflow("order")` makes a workflow of a function whose first parameter is a Context.
@@ -277,7 +289,7 @@ def workflow(
     without one it is a digest of it."""
     if callable(name):
         return WorkflowDecorator("", version, schedule, register)(name)
-    return WorkflowDecorator(name, version, schedule, register)
+    return WorkflowDecorator(name, version, schedule, register, limits)
 
 
 Registrar = Callable[[Workflow[Any, Any]], None]
