@@ -205,3 +205,44 @@ def test_a_head_without_end_is_cut_off_and_others_are_served(tmp_path: Path) -> 
                         endless.sendall(line % number if b"%" in line else line)
         assert server.ask("/healthz")["status"] == "ok"
         server.stop()
+
+
+def test_the_command_line_asks_a_server(tmp_path: Path) -> None:
+    approval = str(ROOT / "examples" / "documents" / "approval.yaml")
+    hello = str(ROOT / "examples" / "hello.yaml")
+    with serving(tmp_path, "--db", "runs.db") as server:
+        there = ("--server", server.url)
+        done = command(tmp_path, "submit", hello, "-a", "name=Ada", "--wait", *there)
+        assert done.returncode == 0, done.stderr
+        assert "hello Succeeded" in done.stdout
+        run = command(
+            tmp_path, "submit", approval, "--label", "team=a", "--key", "k1", *there
+        ).stdout.strip()
+        assert (
+            command(
+                tmp_path, "submit", approval, "--label", "team=a", "--key", "k1", *there
+            ).stdout.strip()
+            == run
+        )
+        listed = command(tmp_path, "list", "--label", "team=a", "--unfinished", *there).stdout
+        assert run in listed
+        assert "hello" not in listed
+        assert "waits: main/ask: suspended" in listed
+        assert f"{run} is paused" in command(tmp_path, "pause", run[:20], *there).stdout
+        assert "goes on" in command(tmp_path, "unpause", run, *there).stdout
+        assert "is cancelled" in command(tmp_path, "cancel", "last", *there).stdout
+        status = command(tmp_path, "status", "last", *there)
+        assert "approval" in status.stdout
+        again = command(tmp_path, "cancel", run, *there)
+        assert (again.returncode, "run-over" in again.stderr) == (3, True)
+        assert command(tmp_path, "status", "none", *there).returncode == 8
+        assert (
+            command(tmp_path, "token", "create", "--role", "admin", "--db", "runs.db").returncode
+            == 0
+        )
+        time.sleep(0.2)  # a server looks at its tokens ten times a second
+        denied = command(tmp_path, "list", *there)
+        assert (denied.returncode, "no-credentials" in denied.stderr) == (10, True)
+        server.stop()
+    gone = command(tmp_path, "list", *there)
+    assert (gone.returncode, "server-unreachable" in gone.stderr) == (9, True)

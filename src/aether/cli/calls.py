@@ -20,7 +20,8 @@ from ..plan import Event
 from ..ports import Clock, Store
 from ..record import RunRow
 from . import exits
-from .inspection import CannotOpen, database_options, find_run, posting
+from .inspection import CannotOpen, database_options, echo_json, find_run, posting
+from .remote import Remote
 
 Make = Callable[[Store, RunRow, Clock], Awaitable[Event]]
 
@@ -40,6 +41,16 @@ def by() -> str:
         return getuser()
     except (OSError, KeyError):  # a user id without a name, as in some containers
         return "the user"
+
+
+def steer_there(server: str, run: str, action: str, done: str, *, as_json: bool) -> int:
+    """The same through a server, which answers when its engine has."""
+    run_id = Remote(server).steer(run, action)
+    if as_json:
+        echo_json({"runId": run_id, "answered": True})
+    else:
+        click.echo(f"{run_id} {done}")
+    return exits.OK
 
 
 def carry_out(

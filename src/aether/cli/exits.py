@@ -13,6 +13,8 @@ CANCELLED = 5  # the run was cancelled by somebody else
 TIME_LIMIT = 6  # the time limit passed before the run ended
 VERIFY = 7  # at least one check of the assertion file does not hold
 NOT_FOUND = 8  # there is no such run, or no such step of it
+UNREACHABLE = 9  # no server answers at the address that was given
+DENIED = 10  # the server does not let this caller do that
 INTERRUPTED = 130  # Ctrl-C; `run` has cancelled its run, `continue` has left runs as they were
 TERMINATED = 143  # asked to stop by the system; likewise
 
@@ -26,6 +28,8 @@ MEANINGS = {
     TIME_LIMIT: "the time limit passed before the run ended",
     VERIFY: "with --verify: a check does not hold",
     NOT_FOUND: "there is no such run, or no such step of it",
+    UNREACHABLE: "with --server: no server answers at that address",
+    DENIED: "with --server: the token does not allow it, or there is none",
     INTERRUPTED: "interrupted (Ctrl-C); run cancels its run, continue leaves runs as they are",
     TERMINATED: "terminated by the system; likewise",
 }

@@ -95,6 +95,16 @@ def query_of(typed: Mapping[str, Any], now: Instant | None = None) -> RunQuery:
     )
 
 
+def asked_of(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """The filters as a server takes them, where the same words have the same meaning."""
+    renamed = {
+        "phases": "phase", "states": "state", "labels": "label",
+        "finished_since": "finishedSince", "finished_until": "finishedUntil",
+    }  # fmt: skip
+    asked = {renamed.get(name, name): typed[name] for name in _NAMES}
+    return {**asked, "unfinished": "true" if typed["unfinished"] else ""}
+
+
 async def each_run(store: Store, query: RunQuery, most: int = 0) -> AsyncIterator[RunRow]:
     """All runs of a query, or the first `most`. They may change, or go, while this goes on."""
     query = msgspec.structs.replace(query, limit=_PAGE)

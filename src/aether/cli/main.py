@@ -11,6 +11,7 @@ import click
 
 from ..errors import EngineBug, NotFound, ProblemError, StoreError
 from . import exits
+from .failures import Denied, Unreachable
 
 # Name -> what help says about it. The module of that name, or of the name in MODULES, holds the click
 # command as `command`.
@@ -32,12 +33,18 @@ COMMANDS = {
     "serve": "Serve runs over HTTP, with pages and metrics.",
     "token": "Create, list and revoke the tokens of a server.",
     "config": "Show the settings of a server, and where each came from.",
+    "submit": "Begin a run of a document on a server.",
+    "check-deploy": "Check that code fits the runs that are under way.",
     "audit": "Verify the action log, export it, import it.",
     "db": "Look after the database: migrate, check, copy, clean up.",
     "schema": "Print the JSON Schema of a document kind, for editors.",
 }
 
-MODULES = {"list": "runs", "continue": "continuation"}  # Python has other uses for these names
+MODULES = {  # Python has other uses for these names
+    "list": "runs",
+    "continue": "continuation",
+    "check-deploy": "deploy",
+}
 
 
 class LazyGroup(click.Group):
@@ -105,6 +112,12 @@ def run_cli(arguments: list[str] | None = None) -> int:
     except NotFound as exc:
         click.echo(str(exc), err=True)
         return exits.NOT_FOUND
+    except Unreachable as exc:
+        click.echo(str(exc), err=True)
+        return exits.UNREACHABLE
+    except Denied as exc:
+        click.echo(str(exc), err=True)
+        return exits.DENIED
     except ProblemError as exc:
         click.echo(str(exc), err=True)
         return exits.INVALID

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
+import msgspec
 from msgspec.structs import replace
 
 from ..engine import forks_of_each, moment, origin_of, whole_page
-from ..ports import Fork, Page, Store
-from ..record import Instant, RunRow, decode_json, is_ciphered
+from ..ports import Fork, Page, RunQuery, Store
+from ..record import Instant, Phase, RunRow, decode_json, is_ciphered
+from ..server.instants import instant_of
 from . import exits
-from .filters import query_of, run_filters
+from .filters import asked_of, query_of, run_filters
 from .inspection import database_options, echo_json, reading, waiting_reasons
 from .output import VALUE_WIDTH, json_text
 from .progress import LOOKS, one_line, took
+from .remote import Remote, server_option
 from .result import duration_text, instant_text, link
 
 _NAME_WIDTH = 32
@@ -30,15 +33,30 @@ _REASONS = 3
 )
 @click.option("--after", default="", metavar="CURSOR", help="Go on where the page before ended.")
 @click.option("--oldest", is_flag=True, help="Oldest first.")
+@server_option
 @database_options
 def command(
-    limit: int, after: str, oldest: bool, url: str | None, as_json: bool, **typed: Any
+    limit: int,
+    after: str,
+    oldest: bool,
+    server: str,
+    url: str | None,
+    as_json: bool,
+    **typed: Any,
 ) -> int:
     """List runs: how they stand, and of those that are not over, why they wait.
 
     Reads beside a running engine. When there are more, the last line shows how to go on.
     """
     query = replace(query_of(typed), newest_first=not oldest, after=after, limit=limit)
+    if server:
+        page, reasons = _there(server, typed, query)
+        if as_json:
+            runs = [summary(row, reasons.get(row.run_id, [])) for row in page.runs]
+            echo_json({"runs": runs, "cursor": page.cursor})
+        else:
+            _show(page, reasons)
+        return exits.OK
 
     async def look(store: Store) -> int:
         page = await whole_page(store, query)
@@ -55,6 +73,62 @@ def command(
         return exits.OK
 
     return reading(url, look, values=False)
+
+
+def _there(
+    server: str, typed: Mapping[str, Any], query: RunQuery
+) -> tuple[Page, dict[str, list[str]]]:
+    """The page of a server, and why its runs wait."""
+    order = "newest" if query.newest_first else "oldest"
+    asked = {**asked_of(typed), "order": order, "after": query.after, "limit": query.limit}
+    answer = Remote(server).call("GET", "/runs", query={**asked, "waiting": "true"})
+    found = msgspec.json.decode(answer, type=_Listed)
+    reasons = {run.run_id: run.waiting_for for run in found.runs}
+    return Page([run.row() for run in found.runs], found.cursor), reasons
+
+
+class _Run(msgspec.Struct, rename="camel"):
+    """One run as a server lists it."""
+
+    run_id: str
+    name: str
+    namespace: str
+    cron_id: str
+    labels: dict[str, str]
+    attributes: dict[str, str]
+    status: Phase
+    message: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    progress: str
+    seq: int
+    waiting_for: list[str]
+
+    def row(self) -> RunRow:
+        done, _, total = self.progress.partition("/")
+        return RunRow(
+            run_id=self.run_id,
+            name=self.name,
+            namespace=self.namespace,
+            document=b"",
+            labels=self.labels,
+            attributes=self.attributes,
+            cron_id=self.cron_id,
+            created_at=instant_of(self.created_at),
+            phase=self.status,
+            message=self.message,
+            started_at=None if self.started_at is None else instant_of(self.started_at),
+            finished_at=None if self.finished_at is None else instant_of(self.finished_at),
+            done=int(done or 0),
+            total=int(total or 0),
+            seq=self.seq,
+        )
+
+
+class _Listed(msgspec.Struct):
+    runs: list[_Run]
+    cursor: str = ""
 
 
 def summary(row: RunRow, waiting_for: Sequence[str], forks: Sequence[Fork] = ()) -> dict[str, Any]:

@@ -9,26 +9,34 @@ from . import exits
 from .inspection import database_options, echo_json, find_run, reading, view_of
 from .output import VALUE_WIDTH, print_faults, print_values, print_waiting
 from .progress import LOOKS, one_line, took
+from .remote import Remote, server_option
 from .result import instant_text, run_result
 
 
 @click.command(short_help="Say how a run stands, and why it waits.")
 @click.argument("run")
+@server_option
 @database_options
-def command(run: str, url: str | None, as_json: bool) -> int:
+def command(run: str, server: str, url: str | None, as_json: bool) -> int:
     """Say how RUN stands; the first line is why it waits, or how it ended.
 
     RUN is the id of a run, the beginning of one, or `last`. Reads beside a running engine.
     """
 
-    async def look(store: Store) -> int:
-        row = await find_run(store, run)
-        execution = await view_of(store, row.run_id)
+    def tell(execution: Execution) -> int:
         if as_json:
             echo_json({**run_result(execution, execution.name), "seq": execution.seq})
         else:
             _show(execution)
         return exits.OK
+
+    if server:
+        remote = Remote(server)
+        return tell(remote.get(remote.find(run)))
+
+    async def look(store: Store) -> int:
+        row = await find_run(store, run)
+        return tell(await view_of(store, row.run_id))
 
     return reading(url, look)
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from ...document import WorkflowTemplate
 from ...ports import CronExecution, Difference, Execution, Step, WorkerInfo
 from . import catalog, events, functions, operations, pages, runs
 from .access import Right
@@ -219,8 +218,8 @@ def _catalog() -> list[Route]:
         ),
         Route(
             name="getTemplate", method="GET", path=template, needs="look",
-            handler=catalog.get_template, query=catalog.VersionQuery, answers=WorkflowTemplate,
-            everywhere=True, about="One stored template.", group="templates",
+            handler=catalog.get_template, query=catalog.VersionQuery, answers=dict[str, Any],
+            everywhere=True, about="One stored template: a document of aether/v1.", group="templates",
         ),
         Route(
             name="deleteTemplate", method="DELETE", path=template, needs="manage",
