@@ -5,7 +5,7 @@ In: rows and patches. Out: their values. Never: a look inside a value.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any
 
@@ -33,6 +33,10 @@ _MEMBERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     for kind, fields in PAYLOADS.items()
     if fields
 }
+
+
+def changes_with_values(changes: Iterable[Any]) -> list[Any]:
+    return [change for change in changes if HOLDS_VALUES[type(change)](change)]
 
 
 def values_of(change: Any) -> list[bytes]:

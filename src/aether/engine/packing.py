@@ -28,7 +28,7 @@ from ..record import (
     references_in,
     value_of,
 )
-from .held_values import HOLDS_VALUES, values_of
+from .held_values import changes_with_values, values_of
 from .keyring import Keyring, key_missing, key_of, unreadable
 
 DOCUMENT = b"document"
@@ -60,22 +60,14 @@ class Packing:
         if self._keyring is not None:
             return 1 + sum(map(len, _values(commit)))
         size = 0
-        if HOLDS_VALUES[type(commit.run)](commit.run):
-            size = self._work_of(commit.run)
-        for change in commit.tasks:
-            if HOLDS_VALUES[type(change)](change):
-                size += self._work_of(change)
-        for hook in commit.hooks:
-            if HOLDS_VALUES[type(hook)](hook):
-                size += self._work_of(hook)
+        if commit.holds_values:
+            most = self._most
+            for value in _values(commit):
+                if len(value) > most or is_cell(value):
+                    size += len(value)
         if commit.log is not None and is_cell(commit.log.body):
             size += len(commit.log.body)
         return size
-
-    def _work_of(self, change: Any) -> int:
-        most = self._most
-        sizes = [len(v) for v in values_of(change) if len(v) > most or is_cell(v)]
-        return sum(sizes)
 
     def commit(self, commit: Commit, known: Container[tuple[str, bytes]]) -> Commit:
         """`commit` with cells for values. Payloads that the run brought before are in `known`."""
@@ -151,7 +143,7 @@ def packed_of(piece: bytes) -> bytes:
 
 def _values(commit: Commit) -> list[bytes]:
     changes = (commit.run, *commit.tasks, *commit.hooks)
-    return [v for each in changes if HOLDS_VALUES[type(each)](each) for v in values_of(each)]
+    return [value for each in changes_with_values(changes) for value in values_of(each)]
 
 
 def _changed(change: Any, cell: Callable[[bytes], bytes]) -> Any:

@@ -21,7 +21,7 @@ from ..record import (
     TaskRow,
     decode_raw_values,
 )
-from .held_values import HOLDS_VALUES, values_of
+from .held_values import values_of
 
 LIMIT = 16 << 20
 """Bytes of one value, as JSON."""
@@ -80,13 +80,13 @@ class Sizes:
         return self._fault("outputs", outputs) or self._fault("artifacts_out", artifacts)
 
     def fault_of(self, changes: Sequence[Change], state: AnyState) -> str:
-        """What is wrong with values that a decision has put together; "" if nothing is."""
+        """What is wrong with values that a decision has put together; "" if nothing is. `changes` are
+        those of it that hold any."""
         limit = self._limit
         for change in changes:
-            if HOLDS_VALUES[type(change)](change):
-                for value in values_of(change):
-                    if len(value) > limit and (fault := self._fault_in(change, state)):
-                        return fault
+            for value in values_of(change):
+                if len(value) > limit and (fault := self._fault_in(change, state)):
+                    return fault
         return ""
 
     def _fault_in(self, change: Change, state: AnyState) -> str:

@@ -29,24 +29,15 @@ from ..plan import (
     decide_all,
 )
 from ..ports import Clock, Commit, CommitOutcome, Committed, Conflict, Refusal, Store
-from ..record import (
-    ACTION_LOG,
-    Cut,
-    HookPatch,
-    HookRow,
-    RunPatch,
-    RunRow,
-    RunRows,
-    TaskPatch,
-    TaskRow,
-)
+from ..record import ACTION_LOG, RunRow, RunRows
+from .commits import answer_alone, commit_of
 from .faults import Faults
+from .held_values import changes_with_values
 from .ledger import Ledger
-from .letters import Letter, consumed, encode_refusal
-from .live import LiveRun, Request, Unsure, event_of, is_from_outside, note_appends
+from .letters import Letter, encode_refusal
+from .live import LiveRun, Request, Unsure, event_of, note_appends
 from .loading import Loader
 from .membership import Membership
-from .prefix import begins_before, kept_rows
 from .sizes import Sizes
 from .sizes import refusal as too_large
 
@@ -256,61 +247,20 @@ class Stepper:
             elif state.finished and not live.events:
                 self._retire(live)
             return None
-        if fault := self._sizes.fault_of(decision.changes, state):
+        valued = changes_with_values(decision.changes)
+        if valued and (fault := self._sizes.fault_of(valued, state)):
             return self._too_large(live, state, taken, fault)
-        commit = self._as_commit(live, state, taken, decision)
+        is_logged = self._keeps_log and state.run.tier == ACTION_LOG
+        ledger = self._ledger if is_logged else None
+        commit = commit_of(live, state, taken, decision, ledger, bool(valued))
         return Decided(live, taken, decision, commit, _reign(state))
 
     def _only_answer(
         self, live: LiveRun, state: AnyState, taken: list[Event | Request], answer: bytes
     ) -> Decided:
         """Nothing changes, but the sender of a letter is told so, once."""
-        commit = Commit(
-            run_id=live.run_id,
-            expected=live.token,
-            run=RunPatch(),
-            outside=True,
-            consumed=consumed(taken[0], answer),
-        )
+        commit = answer_alone(live, taken, answer)
         return Decided(live, taken, Decision([], []), commit, _reign(state))
-
-    def _as_commit(
-        self, live: LiveRun, state: AnyState, taken: list[Event | Request], decision: Decision
-    ) -> Commit:
-        tasks: list[TaskRow | TaskPatch] = []
-        hooks: list[HookRow | HookPatch] = []
-        run: RunRow | RunPatch | None = None
-        for change in decision.changes:
-            kind = type(change)
-            if kind is TaskPatch:
-                tasks.append(change)  # type: ignore[arg-type]  # the kind just asked for
-            elif kind is TaskRow:
-                tasks.append(change)  # type: ignore[arg-type]  # likewise
-                live.saw(change)  # type: ignore[arg-type]  # likewise
-            elif kind is RunPatch or kind is RunRow:
-                run = change  # type: ignore[assignment]  # likewise
-            elif kind is Cut:
-                tasks += kept_rows(taken[0])
-            else:
-                hooks.append(change)  # type: ignore[arg-type]  # what is left
-                if kind is HookRow:
-                    live.saw(change)  # type: ignore[arg-type]  # likewise
-        run = RunPatch() if run is None else run
-        is_logged = self._keeps_log and state.run.tier == ACTION_LOG
-        log = self._ledger.entry(state, decision.changes, run) if is_logged else None
-        outside = is_from_outside(taken[0])
-        return Commit(
-            run_id=live.run_id,
-            expected=live.token,
-            run=run,
-            tasks=tasks,
-            hooks=hooks,
-            document=live.document if live.token is None else None,
-            log=log,
-            outside=outside,
-            shares=log is not None and begins_before(run),
-            consumed=consumed(taken[0]) if outside else (),
-        )
 
     # Committing
 

@@ -38,7 +38,8 @@ class LogEntry(msgspec.Struct, gc=False):
 
 class Commit(msgspec.Struct, kw_only=True):
     """One decision, as rows. `expected` None creates the run, which `run` then holds whole. `outside`
-    tells a store that acknowledges before it writes that somebody outside waits for this one."""
+    tells a store that acknowledges before it writes that somebody outside waits for this one. With
+    `holds_values` False no row or patch in it has a payload, so that nobody need look for any."""
 
     run_id: str
     expected: Token | None
@@ -51,6 +52,7 @@ class Commit(msgspec.Struct, kw_only=True):
     shares: bool = False  # only with a new run: its log begins with that of its origin
     payloads: Sequence[Payload] = ()  # large values that its rows refer to
     consumed: Sequence[Consumed] = ()  # messages of the run's inbox that this decision deals with
+    holds_values: bool = True
 
 
 class Committed(msgspec.Struct, frozen=True, gc=False):

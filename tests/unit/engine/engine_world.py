@@ -11,6 +11,7 @@ from aether.adapters.ids import CounterIds
 from aether.adapters.store.memory import MemoryStore
 from aether.adapters.timeouts import HeapTimeoutWatcher
 from aether.engine import Engine
+from aether.engine.held_values import changes_with_values
 from aether.errors import CommitUnknown
 from aether.expr import CelEvaluator
 from aether.ports import Outcome, TaskResult
@@ -48,6 +49,7 @@ class FlakyStore(MemoryStore):
         self.mishaps = deque()
         self.load_mishaps = deque()
         self.batches = []
+        self.said = []  # by each commit of its values
         self.hold = None
         self.poison = {}  # run id: what a commit of it raises
 
@@ -55,6 +57,10 @@ class FlakyStore(MemoryStore):
         """A mishap is an exception to raise before anything is written, `("after", exception)`, or
         `("answer", outcome)` in place of every true answer, or None for no mishap."""
         self.batches.append([commit.run_id for commit in batch])
+        for commit in batch:
+            valued = changes_with_values([commit.run, *commit.tasks, *commit.hooks])
+            assert commit.holds_values or not valued, "nobody will look at these values again"
+            self.said.append(commit.holds_values)
         if self.hold is not None:
             await self.hold.wait()
         for commit in batch:
