@@ -62,7 +62,8 @@ class Aether(engine.ForkShortcuts, Documents, Functions):
     at its start, until each is over or waits for something that is not here. On by default where state
     outlives the process.
     On PostgreSQL any number of processes may share the work: `node` names this one, and when it has
-    not been heard of for `lease` the others take up its runs.
+    not been heard of for `lease` the others take up its runs. What has limits runs there only where `sole`
+    says that no other process uses the database: several would each count alone.
     `audit_key` signs the head of each run's log, for `aether audit verify --key`. `retention` deletes runs
     some time after their end. Values of more than `blob_threshold` bytes are kept once, beside the rows;
     those of more than `payload_limit` are refused. `encryption`, `secret-name/key-id`, seals all values at
@@ -92,6 +93,7 @@ class Aether(engine.ForkShortcuts, Documents, Functions):
         tier: str = ACTION_LOG,
         lease: timedelta = LEASE,
         node: str = "",
+        sole: bool = False,
         blob_threshold: int = engine.THRESHOLD,
         payload_limit: int = engine.LIMIT,
         encryption: str = "",
@@ -120,6 +122,7 @@ class Aether(engine.ForkShortcuts, Documents, Functions):
             tier=tier,
             lease=lease,
             node=node,
+            sole=sole,
             blob_threshold=blob_threshold,
             payload_limit=payload_limit,
             encryption=encryption,

@@ -226,17 +226,30 @@ class CodeFirst:
     async def schedule(self, workflows: Iterable[Workflow[Any, Any]]) -> None:
         """Workflows that run by themselves become crons, each under the name of its workflow: one that is
         there already is changed if its schedule was."""
-        wanted = [(each, each.schedule) for each in workflows if each.schedule is not None]
-        if not wanted:
-            return
-        known = {cron.name: cron for cron in await self._engine.list_crons()}
-        for workflow, schedule in wanted:
-            document = _cron_of(workflow.name, schedule)
-            cron = known.get(document.metadata.name)
-            if cron is None:
-                await self._engine.submit_cron(document)
-            elif (cron.schedule, cron.timezone) != (schedule.cron, schedule.timezone):
-                await self._engine.update_cron(cron.cron_id, document)
+        for workflow in workflows:
+            if workflow.schedule is not None:
+                await self._put_cron(_cron_of(workflow.name, workflow.schedule))
+
+    async def _put_cron(self, document: CronWorkflow) -> None:
+        """The id follows from the name, so processes that start together make one cron and not two."""
+        cron_id = f"workflow-{document.metadata.name}"
+        try:
+            await self._engine.submit_cron(document, cron_id=cron_id)
+        except Refused as error:
+            if error.code != "cron-exists":
+                raise
+            stored = await self._engine.get_cron_document(cron_id)
+            if _says(document) == _says(stored):
+                return
+            suspended = (await self._engine.get_cron(cron_id)).suspended
+            document = _suspended(document, suspended)  # somebody's wish, and not the code's
+            try:
+                await self._engine.update_cron(cron_id, document)
+            except Refused as error:
+                if error.code != "cron-spec-changed":  # other inputs: another cron
+                    raise
+                await self._engine.delete_cron(cron_id)
+                await self._engine.submit_cron(document, cron_id=cron_id)
 
 
 def _cron_of(name: str, schedule: Schedule) -> CronWorkflow:
@@ -259,6 +272,15 @@ def _cron_of(name: str, schedule: Schedule) -> CronWorkflow:
         spec = msgspec.structs.replace(spec, jitter=_text_of(schedule.jitter))
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "workflow"
     return CronWorkflow(metadata=Metadata(name=slug), spec=spec)
+
+
+def _suspended(document: CronWorkflow, suspended: bool) -> CronWorkflow:
+    spec = msgspec.structs.replace(document.spec, suspend=suspended)
+    return msgspec.structs.replace(document, spec=spec)
+
+
+def _says(document: CronWorkflow) -> bytes:
+    return msgspec.json.encode(_suspended(document, False), order="deterministic")
 
 
 def _text_of(span: Any) -> str:

@@ -100,8 +100,10 @@ class Documents:
 
     # Crons and templates
 
-    async def submit_cron(self, document: Submittable, *, lenient: bool = False) -> str:
-        return await self._engine.submit_cron(document, lenient=lenient)
+    async def submit_cron(
+        self, document: Submittable, *, cron_id: str = "", lenient: bool = False
+    ) -> str:
+        return await self._engine.submit_cron(document, cron_id=cron_id, lenient=lenient)
 
     async def get_cron(self, cron_id: str) -> CronExecution:
         return await self._engine.get_cron(cron_id)

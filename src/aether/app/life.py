@@ -69,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tier: str
     lease: timedelta
     node: str
+    sole: bool
     blob_threshold: int
     payload_limit: int
     encryption: str
@@ -135,6 +136,7 @@ class Life:
             lease=given.lease,
             node=given.node or f"{platform.node()}:{os.getpid()}",
             payload_limit=given.payload_limit,
+            sole=given.sole,
         )
         self.worker = worker.Worker(
             broker,

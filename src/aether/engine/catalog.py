@@ -51,12 +51,18 @@ class Catalog:
 
     # Crons
 
-    async def submit_cron(self, document: Submittable, *, lenient: bool = False) -> str:
+    async def submit_cron(
+        self, document: Submittable, *, cron_id: str = "", lenient: bool = False
+    ) -> str:
         crons = self._need_crons("submit_cron")
-        return await crons.submit_cron(await self._cron_document(document, lenient))
+        return await crons.submit_cron(await self._cron_document(document, lenient), cron_id)
 
     async def get_cron(self, cron_id: str) -> CronExecution:
         return await self._need_crons("get_cron").get_cron(cron_id)
+
+    async def get_cron_document(self, cron_id: str) -> CronWorkflow:
+        """As it was submitted or last updated."""
+        return await self._need_crons("get_cron_document").get_document(cron_id)
 
     async def list_crons(self) -> Sequence[CronExecution]:
         return await self._need_crons("list_crons").list_crons()

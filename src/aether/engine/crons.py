@@ -87,12 +87,13 @@ class Crons:
         """Look at the history limits soon. Many ends at once cost one look."""
         self._clock.tidy_soon(cron_id)
 
-    async def submit_cron(self, document: CronWorkflow) -> str:
-        """Store the cron and schedule it. Raises Refused `bad-schedule` or `unknown-timezone`."""
+    async def submit_cron(self, document: CronWorkflow, cron_id: str = "") -> str:
+        """Store the cron and schedule it. Raises Refused `bad-schedule`, `unknown-timezone`, and
+        `cron-exists` for a `cron_id` that is taken."""
         policy = rules.policy_of(document.spec)
         now = self._wall.now()
         following = self._fires.following(policy, now)
-        cron_id = self._ids.generate("CronWorkflow", document.metadata.name)
+        cron_id = cron_id or self._ids.generate("CronWorkflow", document.metadata.name)
         row = CronRow(
             cron_id=cron_id,
             name=document.metadata.name,
@@ -109,7 +110,7 @@ class Crons:
                 Problem(
                     "cron-exists",
                     f"there is a cron '{cron_id}' already",
-                    fix="use an id generator whose ids are new for this store",
+                    fix="choose another id, or use an id generator whose ids are new for this store",
                 )
             ) from exc
         self._clock.arm(row)
