@@ -69,7 +69,8 @@ class Engine(Catalog, Forking, Functions, Travel):
     `tier` is that of runs whose submit names none; all but `state-action-log` need `volatile`, an empty
     store in memory that is the engine's own. A value of more than `payload_limit` bytes is refused.
     Of several engines on one store each is a `node`, a name for people; the runs of one that has not
-    been heard of for `lease` are taken up by the others.
+    been heard of for `lease` are taken up by the others. Limits are kept by an engine that has its store
+    to itself: SQLite sees to that, elsewhere `sole` says so.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Engine(Catalog, Forking, Functions, Travel):
         payload_limit: int = LIMIT,
         lease: timedelta = timedelta(microseconds=LEASE),
         node: str = "",
+        sole: bool = False,
     ) -> None:
         self._faults = Faults(error_sink)
         self._store: Store = required("store", store)
@@ -147,6 +149,7 @@ class Engine(Catalog, Forking, Functions, Travel):
             sizes=self._sizes,
             in_memory=runs_in_memory,
         )
+        self._runs.gate.is_sole = sole
         starter = ChildStarter(
             self._begin_function,
             self._begin,

@@ -12,124 +12,17 @@ everybody does so, nobody waits for anybody who waits for him, and nobody is pas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from heapq import heappop, heappush
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from msgspec import UNSET
 
-from ..plan import RUN, AnyState, Event, SlotsGranted, TimePassed, is_held
-from ..ports import Clock, Handle
+from ..errors import Problem, Refused
+from ..plan import RUN, AnyPlan, AnyState, Event, SlotsGranted, TimePassed, is_held
+from ..ports import Clock
 from ..record import Change, Cut, Instant, RunPatch, RunRow, Slots, TaskPatch, TaskRow, Want
+from .lines import Key, Place, Ticket
 from .live import Joining
-
-Place = tuple[str, int]
-"""A run, and the ordinal of a task run in it, or RUN."""
-
-
-class Ticket:
-    """A place in line, and then what it has got. `got` counts keys that it has a slot of."""
-
-    __slots__ = ("gone", "got", "held", "offered", "order", "place", "priority", "number", "wants")
-
-    def __init__(self, place: Place, slots: Slots, wants: tuple[Want, ...]) -> None:
-        self.place = place
-        self.number = slots.number
-        self.priority = slots.priority
-        self.wants = wants
-        self.order = (slots.since, *place)
-        self.got = 0
-        self.held = False  # its row says that it has taken them
-        self.offered = False  # its run has been told, and has not answered
-        self.gone = False
-
-    @property
-    def want(self) -> Want:
-        """The slot that it waits for."""
-        return self.wants[self.got]
-
-
-_Entry = tuple[tuple[Instant, str, int], int, Ticket]
-
-
-class Line:
-    """Who waits for a slot of one key."""
-
-    def __init__(self) -> None:
-        self._levels: dict[int, dict[str, list[_Entry]]] = {}
-        self._size = 0
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    def add(self, ticket: Ticket) -> None:
-        groups = self._levels.setdefault(ticket.priority, {})
-        self._count += 1
-        entry = (ticket.order, self._count, ticket)
-        heappush(groups.setdefault(ticket.want.group, []), entry)
-        self._size += 1
-
-    def head(self) -> Ticket | None:
-        """Whose turn it is."""
-        for priority in sorted(self._levels, reverse=True):
-            groups = self._levels[priority]
-            for group in list(groups):
-                heap = groups[group]
-                while heap and heap[0][2].gone:
-                    heappop(heap)
-                    self._size -= 1
-                if heap:
-                    return heap[0][2]
-                del groups[group]
-            del self._levels[priority]
-        return None
-
-    def take(self, ticket: Ticket) -> None:
-        """The head leaves; its group gets behind the others."""
-        groups = self._levels[ticket.priority]
-        heap = groups.pop(ticket.want.group)
-        heappop(heap)
-        self._size -= 1
-        if heap:
-            groups[ticket.want.group] = heap
-
-    def tickets(self) -> Iterator[Ticket]:
-        for groups in self._levels.values():
-            for heap in groups.values():
-                yield from (ticket for _, _, ticket in heap if not ticket.gone)
-
-
-class Key:
-    __slots__ = ("alarm", "holders", "line", "recent", "span")
-
-    def __init__(self) -> None:
-        self.holders: dict[Place, Ticket] = {}
-        self.line = Line()
-        self.recent: list[Instant] = []  # when slots were taken, where that counts
-        self.span = 0  # the longest that anybody counts over
-        self.alarm: Handle | None = None
-
-    def begun(self, want: Want, now: Instant) -> Instant | None:
-        """When the rate of `want` lets another one begin; None is now."""
-        if not want.count:
-            return None
-        self.span = max(self.span, want.span)
-        if len(self.recent) < want.count:
-            return None
-        free = self.recent[-want.count] + want.span
-        return None if free <= now else free
-
-    def note(self, at: Instant) -> None:
-        if self.span:
-            self.recent.append(at)
-            if self.recent[0] <= at - self.span and len(self.recent) > 64:
-                self.recent = [instant for instant in self.recent if instant > at - self.span]
-
-    def is_of_use(self, now: Instant) -> bool:
-        if self.holders or len(self.line):
-            return True
-        return bool(self.recent) and self.recent[-1] > now - self.span
 
 
 class Offer(Joining):
@@ -172,7 +65,13 @@ class Gate:
         self._keys: dict[str, Key] = {}
         self._runs: dict[str, dict[int, Ticket]] = {}
         self._reset_count = 0
+        self._born = self._known_from = clock.now()
+        self._looking = False
         self.is_open = False
+        self.is_shared = False
+        self.is_sole = False
+        self.look_back: Callable[[Instant], None] = lambda since: None
+        self.stop_looking: Callable[[], Awaitable[None]] = _nothing
 
     # Life
 
@@ -182,7 +81,7 @@ class Gate:
 
     def open(self, mark: int) -> None:
         """Every row that may hold something has been seen."""
-        if mark != self._reset_count or self.is_open:
+        if mark != self._reset_count or self.is_open or not self.keeps_limits:
             return
         self.is_open = True
         for name in list(self._keys):
@@ -192,6 +91,8 @@ class Gate:
         """Nothing is known any more."""
         self._reset_count += 1
         self.is_open = False
+        self._born = self._known_from = self._clock.now()
+        self._looking = False
         for tickets in self._runs.values():
             for ticket in tickets.values():
                 ticket.gone = True
@@ -199,12 +100,53 @@ class Gate:
             if key.alarm is not None:
                 key.alarm.cancel()
                 key.alarm = None
-            key.holders.clear()
-            key.line = Line()
+        self._keys.clear()
         self._runs.clear()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         self.reset()
+        await self.stop_looking()
+
+    @property
+    def keeps_limits(self) -> bool:
+        """Engines that share a store would each count only what they hold themselves."""
+        return self.is_sole or not self.is_shared
+
+    def check(self, plan: AnyPlan, run: RunRow) -> None:
+        """Raises Refused for a run with limits where they are not kept."""
+        if self.keeps_limits or not (run.slots is not None or getattr(plan, "limited", False)):
+            return
+        raise Refused(
+            Problem(
+                "limits-not-kept",
+                f"'{run.name}' has limits, and other engines may use this store: each would count alone",
+                fix="if this engine is the only one on its store, say so: Aether(url, sole=True)",
+            )
+        )
+
+    def remember(self, since: Instant, takes: list[tuple[str, Instant]]) -> None:
+        """All slots that were taken since then; those after this engine began are known."""
+        self._looking = False
+        if since >= self._known_from:
+            return
+        for name, at in takes:
+            if at <= min(self._born, self._known_from):
+                key = self._keys.setdefault(name, Key())
+                key.span = max(key.span, self._clock.now() - since)
+                key.recent.append(at)
+        self._known_from = since
+        for key in self._keys.values():
+            key.recent.sort()
+        for name in list(self._keys):
+            self._serve(name)
+
+    def _knows_enough(self, want: Want, now: Instant) -> bool:
+        if not want.count or now - want.span >= self._known_from:
+            return True
+        if not self._looking:
+            self._looking = True
+            self.look_back(now - want.span)
+        return False
 
     # What rows say
 
@@ -287,8 +229,8 @@ class Gate:
             self._runs[ticket.place[0]][ticket.place[1]] = fresh
             for want in ticket.wants:
                 key = self._key(want)
-                if ticket.place not in key.holders:
-                    key.note(slots.taken or self._clock.now())
+                if ticket.place not in key.holders and (slots.taken or 0) > self._born:
+                    key.note(slots.taken or 0)
                 key.holders[ticket.place] = fresh
 
     # Lines
@@ -316,6 +258,8 @@ class Gate:
         while (ticket := key.line.head()) is not None:
             want = ticket.want
             if want.concurrency and len(key.holders) >= want.concurrency:
+                break
+            if not self._knows_enough(want, now):
                 break
             free = key.begun(want, now)
             if free is not None:
@@ -434,3 +378,7 @@ def _concerns_all(change: Change) -> bool:
     if type(change) is not RunPatch:
         return False
     return change.slots is not UNSET or change.paused_at is not UNSET
+
+
+async def _nothing() -> None:
+    """There is nobody who looks."""

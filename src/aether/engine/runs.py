@@ -38,11 +38,11 @@ from . import intake
 from .children import Children
 from .documents import Documents
 from .faults import Faults
-from .gate import Gate
 from .journal import RunJournal
 from .lazy import LazyFacts
 from .ledger import Ledger
 from .live import LiveRun, Request
+from .lookback import gate_over
 from .membership import Membership
 from .neighbours import Neighbours
 from .recovery import Recovery
@@ -107,7 +107,7 @@ class Runs:
         membership.lost = self._session_lost
         self._neighbours = Neighbours(store, clock, faults, membership, self._waiting, self._add)
         self.journal = RunJournal(self, store, clock)
-        self.gate = Gate(clock, self.add, self._state_of)
+        self.gate = gate_over(store, clock, faults, membership, documents, self.add, self.held)
         self.observer: Observer | None = None
         self.recovery = Recovery(store, faults, membership, self._take_up, self._neighbours.mail)
         self.recovery.began, self.recovery.seen_all = self.gate.mark, self.gate.open
@@ -123,6 +123,7 @@ class Runs:
     async def start(self) -> None:
         if self._timeouts is not None:
             self._timeouts.start(self._due)
+        self.gate.is_shared = self._store.shared
         self._stepper.start()
         self._relay.start()
         await self._neighbours.start()
@@ -134,7 +135,7 @@ class Runs:
         if self._timeouts is not None:
             self._timeouts.stop()
         self.journal.stop()
-        self.gate.reset()
+        await self.gate.stop()
         await self.children.stop()
         await self._stepper.stop()
         await self._relay.stop()
@@ -185,6 +186,7 @@ class Runs:
         run_id = event.run.run_id
         if run_id in self._live:
             raise exists(run_id)
+        self.gate.check(plan, event.run)
         event.run.owner = self._membership.number
         self._make_room()
         live = LiveRun(run_id)
@@ -281,10 +283,6 @@ class Runs:
 
     def held(self, run_id: str) -> LiveRun | None:
         return self._live.get(run_id)
-
-    def _state_of(self, run_id: str) -> AnyState | None:
-        live = self._live.get(run_id)
-        return None if live is None else live.state
 
     def _run(self, run_id: str) -> LiveRun:
         """The run as this engine holds it, which makes it the one held longest."""

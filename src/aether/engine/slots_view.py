@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from ..plan import RUN
 from ..ports import Store
 from ..record import Instant, RunRows, Slots, task_run_id
-from .gate import Obstacle, Place
+from .gate import Obstacle
 from .instants import clock
+from .lines import Place
 
 _NAMED = 3
 """Holders that are named; a limit of thousands has thousands."""

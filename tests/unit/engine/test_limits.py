@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
+from aether.adapters.store.memory import MemoryStore
 from aether.engine import audit
-from aether.errors import StoreUnavailable
+from aether.errors import Refused, StoreUnavailable
 from aether.ports import ERROR, Conflict, Outcome
 from unit.engine.engine_world import World, unknown, workflow
 
@@ -274,3 +277,43 @@ async def test_a_store_that_is_down_while_slots_are_taken_loses_none():
         assert world.at_work() == runs[:2]
         await world.finish(runs[1])
         assert world.at_work() == runs
+
+
+async def test_a_rate_counts_what_began_before_the_engine_did():
+    async with Limits() as world:
+        document = limited({"key": "api", "rate": "3/1h"})
+        runs = [await world.submit(document) for _ in range(2)]
+        for run in runs:
+            await world.finish(run)
+        await world.advance(600)
+        await world.start()
+        runs += [await world.submit(document) for _ in range(2)]
+        assert world.at_work() == [runs[2]]
+        await world.advance(3000)
+        assert world.at_work() == runs[2:]
+
+
+async def test_a_rate_counts_earlier_attempts_also_after_a_death():
+    async with Limits() as world:
+        api = {"key": "api", "rate": "2/10m"}
+        run = await world.submit(limited(api, retry={"limit": 5}))
+        await world.finish(run, Outcome(ERROR, "no"))
+        assert await world.phases(run) == {"work": "Ready"}
+        await world.start()
+        await world.finish(run, Outcome(ERROR, "no"))
+        assert await world.phases(run) == {"work": "Created"}
+        await world.sound()
+        await world.advance(600)
+        assert await world.phases(run) == {"work": "Ready"}
+
+
+async def test_where_engines_share_a_store_limits_are_refused_rather_than_counted_twice():
+    async with Limits(store=MemoryStore(shared=True)) as world:
+        with pytest.raises(Refused, match="limits-not-kept"):
+            await world.engine.submit(limited(ONE))
+        with pytest.raises(Refused, match="limits-not-kept"):
+            await world.engine.submit(whole(ONE))
+    async with Limits(store=MemoryStore(shared=True), sole=True) as world:
+        runs = [await world.submit(limited(ONE)) for _ in range(2)]
+        await world.advance(5)
+        assert world.at_work() == runs[:1]
