@@ -144,6 +144,7 @@ async def test_a_token_for_a_namespace_sees_and_touches_nothing_else(there: Worl
         put = await client("POST", "/runs", {**ECHO, "metadata": {"name": "x", "namespace": "b"}})
         assert (put.status, put.json["code"]) == (403, "not-permitted")
         assert (await client("POST", "/runs", ECHO)).status == 403  # that would be `default`
+        assert (await client("POST", "/functions/f/runs", {})).status == 403  # likewise
         assert (await client("GET", "/crons")).status == 403
         job = await client(
             "POST", "/bulk?wait=10s", {"action": "delete", "all": True, "dryRun": True}

@@ -92,6 +92,17 @@ async def test_a_name_from_the_configuration_is_its_own(tmp_path: Path) -> None:
         assert (await there.ask("GET", "/runs", headers={"host": "flows.example"})).status == 200
 
 
+async def test_a_header_that_is_no_token_opens_no_other_name(there: World) -> None:
+    for header in ("Bearer x", "Bearer aether_000000000000_" + "x" * 43, "Basic eDp4"):
+        headers = {"host": "evil.example", "authorization": header}
+        assert (await there.ask("GET", "/runs", headers=headers)).json["code"] == "wrong-host"
+
+
+async def test_a_token_in_a_header_is_good_under_any_name(there: World) -> None:
+    ask = there.ask.with_token(there.token("viewer"))
+    assert (await ask("GET", "/runs", headers={"host": "aether.internal:7234"})).status == 200
+
+
 async def test_unknown_paths_methods_and_parameters_name_what_there_is(there: World) -> None:
     path = await there.ask("GET", "/run")
     assert (path.status, path.json["fix"]) == (404, "did you mean /runs?")

@@ -10,7 +10,7 @@ from ...flow import encode, encode_call, plain
 from ...ports import FunctionStart
 from ...record import NamedValue, decode_values, encode_values
 from .messages import Request, Response, answer
-from .runs import _Body, created, keyed
+from .runs import _Body, check_namespace, created, keyed
 from .services import Services
 from .spans import micros, seconds
 from .views import HIDDEN, Answer
@@ -56,6 +56,7 @@ class Query(_Body):
 
 async def start(services: Services, request: Request) -> Response:
     body: Start = request.body
+    check_namespace(request.who, {})  # functions have no namespace of their own
     run_id, labels = keyed(request, body.run_id, body.labels)
     beginning = FunctionStart(
         name=request.names["name"],

@@ -27,9 +27,7 @@ HEADERS = {
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
-def check_host(
-    headers: dict[str, str], scope: MutableMapping[str, Any], names: frozenset[str]
-) -> None:
+def check_host(headers: dict[str, str], names: frozenset[str]) -> None:
     """An address cannot be made to point here; a name can, so it must be one of ours."""
     host = _name(headers.get("host", ""))
     if not host or host in names or host == "localhost":
