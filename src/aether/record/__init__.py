@@ -15,6 +15,7 @@ from .cells import is_ciphered as is_ciphered
 from .cells import is_entry as is_entry
 from .cells import references_in as references_in
 from .cells import value_of as value_of
+from .chain import HOLDS_VALUES as HOLDS_VALUES
 from .chain import PAYLOADS as PAYLOADS
 from .chain import Link as Link
 from .chain import check_entry as check_entry
