@@ -58,6 +58,8 @@ class SharedTiers:
     # Ownership
 
     async def claim(self, run_ids: Sequence[str], session: int) -> Sequence[Claim]:
+        for run_id in run_ids:
+            await self._look_whose(run_id, session)
         far = [run_id for run_id in run_ids if run_id not in self._held]
         answers = iter(await self._durable.claim(far, session) if far else ())
         strangers = set(far)
@@ -68,6 +70,18 @@ class SharedTiers:
             else:
                 found.append(self._claim_near(run_id, session))
         return found
+
+    async def _look_whose(self, run_id: str, session: int) -> None:
+        """A run that was being made while the session was lost is in memory for the session before."""
+        held = self._held.get(run_id)
+        if held is None or not held.held_by or session != self._session:
+            return
+        if session in (held.claimed, held.held_by):
+            return
+        if held.saved is None:
+            self._strays.setdefault(run_id, held.held_by)
+        else:
+            await self._snapshots.release(held)
 
     def _claim_near(self, run_id: str, session: int) -> Claim:
         """What memory holds is ours, but the next decision must know if it was another session's."""

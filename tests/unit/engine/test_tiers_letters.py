@@ -1,13 +1,15 @@
-"""A letter to a run that memory holds, and was dealt with already: what memory holds stays."""
+"""What memory holds, among other engines: letters that were dealt with already, sessions that are over."""
 
 from __future__ import annotations
+
+import pytest
 
 from aether.adapters.errors import CollectingSink
 from aether.adapters.store.memory import MemoryStore
 from aether.engine.faults import Faults
 from aether.engine.tiers import Tiers
-from aether.ports import Committed, Conflict, Consumed
-from aether.record import SNAPSHOT, Phase, RunPatch, TaskPatch
+from aether.ports import Claim, Committed, Conflict, Consumed, Session
+from aether.record import MEMORY, SNAPSHOT, Phase, RunPatch, TaskPatch
 from aether.testing import FakeClock
 from aether.testing.rows import START, a_run, a_task, changing, creating
 
@@ -35,4 +37,22 @@ async def test_a_letter_that_was_read_already_costs_no_step_that_is_not_on_disk_
     assert kept is not None
     assert (kept.phase, kept.done) == (Phase.SUCCEEDED, 1)
     assert sink.faults == []
+    await tiers.close()
+
+
+@pytest.mark.parametrize("tier", [SNAPSHOT, MEMORY])
+async def test_a_run_that_was_being_made_as_the_session_was_lost_can_be_claimed(tier) -> None:
+    disk, clock = MemoryStore(shared=True), FakeClock(START)
+    tiers = Tiers(disk, MemoryStore(), clock, Faults(CollectingSink()))
+    await tiers.open()
+    lost = (await tiers.session(Session(lease=1))).number
+    await disk.end_session(lost)
+    session = (await tiers.session(Session(lease=1))).number
+    [made] = await tiers.commit([creating(a_run("run", tier=tier, owner=lost))])
+    assert isinstance(made, Committed)
+    assert await tiers.claim(["run"], session) == [Claim.TAKEN]
+    (rows,) = await tiers.load(["run"])
+    assert rows is not None
+    assert rows.run.held_by == session
+    assert await tiers.claim(["run"], session) == [Claim.MINE]
     await tiers.close()
