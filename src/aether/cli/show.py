@@ -14,6 +14,7 @@ from ..errors import Problem, Refused, Where
 from ..ports import Execution, LogEntry, Store, TaskExecution, Value
 from ..record import CALL_KINDS
 from . import exits
+from .deploy import version_of
 from .inspection import database_options, echo_json, find_run, reading
 from .output import VALUE_WIDTH, json_text, print_values
 from .progress import LOOKS, describe, one_line
@@ -50,9 +51,12 @@ def command(run: str, seq: int | None, report: str | None, url: str | None, as_j
             entries = await _log(store, row.run_id, seq)
             _write(report, report_page(execution, text, _tree(text), entries))
         if as_json:
-            echo_json({**run_result(execution, execution.name), "seq": execution.seq})
+            told = {**run_result(execution, execution.name), "seq": execution.seq}
+            if version := version_of(await store.document(row.document)):
+                told["codeVersion"] = version
+            echo_json(told)
         else:
-            _show(execution, seq)
+            _show(execution, seq, version_of(await store.document(row.document)))
             if report is not None:
                 click.echo(f"report: {report}")
         return exits.OK
@@ -66,11 +70,13 @@ async def _log(store: Store, run_id: str, seq: int | None) -> Sequence[LogEntry]
     return await log_entries(store, run_id, seq) if has_log else ()
 
 
-def _show(execution: Execution, seq: int | None) -> None:
+def _show(execution: Execution, seq: int | None, version: str) -> None:
     click.echo(headline(execution))
     click.echo(
         f"  {execution.run_id}, " + (f"as of step {seq}" if seq else f"step {execution.seq}")
     )
+    if version:
+        click.echo(f"  begun with code {version}")
     _show_what_it_says(execution)
     for line in links(execution):
         click.echo(f"  {line}")

@@ -20,8 +20,3 @@ def a_seed(given: int | None = None) -> int:
     if seed not in used:
         used.append(seed)
     return seed
-
-
-def in_words() -> str:
-    """How to repeat what was set up."""
-    return "".join(f"aether: repeat it with {VARIABLE}={seed}\n" for seed in used)
