@@ -219,7 +219,9 @@ async def world(folder: Path, limits: Limits | None = None, **more: Any) -> Asyn
     from aether.adapters.store import MemoryStore
 
     clock, errors = SystemClock(), CollectingSink()
-    app = Aether("memory:", store=MemoryStore(history=True), clock=clock, error_sink=errors)
+    store = MemoryStore(history=True)
+    wired = more.pop("app", {})
+    app = Aether("memory:", store=store, clock=clock, error_sink=errors, **wired)
     feed = Feed(clock, **({"kept": more.pop("kept")} if "kept" in more else {}))
     tokens = Tokens(folder / "tokens.json", fresh=0)
     pool = ThreadPool(1)
