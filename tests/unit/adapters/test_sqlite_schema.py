@@ -103,6 +103,19 @@ def test_a_page_of_runs_is_found_by_an_index(query: RunQuery, index: str) -> Non
     db.close()
 
 
+@pytest.mark.parametrize(
+    "name", ["add_runs", "touch_runs", "move_runs", "put_tasks", "put_hooks", "add_log"]
+)
+def test_no_statement_of_a_decision_makes_a_table_of_its_own(name: str) -> None:
+    """SQLite makes one for `IN (…)` with more than two members, anew for each row that is written."""
+    db = apsw.Connection(":memory:")
+    db.execute(sql.schema()).fetchall()
+    text = sql.for_rows("writing", name, 1)
+    steps = db.execute(f"EXPLAIN {text}", can_bind_none(text)).fetchall()
+    assert "OpenEphemeral" not in [step[1] for step in steps]
+    db.close()
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_every_statement_has_a_sentence(file: str) -> None:
     path = Path(database.__file__).parent / "statements" / f"{file}.sql"

@@ -22,7 +22,11 @@ CREATE TABLE run (
     large INTEGER NOT NULL,
     body BLOB NOT NULL,
     failed TEXT GENERATED ALWAYS AS (
-        CASE WHEN phase IN ('Failed', 'Error', 'Timeout', 'Cancelled') THEN phase END
+        -- Not as a list of phases: SQLite makes a table of one, anew for each statement.
+        CASE phase
+            WHEN 'Failed' THEN phase WHEN 'Error' THEN phase
+            WHEN 'Timeout' THEN phase WHEN 'Cancelled' THEN phase
+        END
     ) VIRTUAL
 ) STRICT;
 CREATE UNIQUE INDEX run_by_id ON run (run_id);
