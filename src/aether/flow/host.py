@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ..errors import Problem, Refused, Superseded
+from ..errors import Problem, Refused, StoreError, Superseded
 from ..ports import RECORDED, Clock, ErrorSink, Fault, Fence, Journal, Offload, Outcome, Request
 from ..record import Schema, TaskRow
 from .blocking import BlockingContext
@@ -174,7 +174,15 @@ class Runtime:
             before = self._live.get(run_id)
 
     async def _rows(self, run_id: str) -> Sequence[TaskRow]:
-        return await self.journal.rows(run_id)
+        """The record, once it can be read: a store that is away is no failure of the run."""
+        nap = 1_000_000
+        while True:
+            try:
+                return await self.journal.rows(run_id)
+            except StoreError as error:
+                self.report(run_id, "read the record of a function", error)
+            await self._nap(nap)
+            nap = min(2 * nap, _LONGEST_NAP)
 
     async def _nap(self, span: int) -> None:
         over = asyncio.Event()

@@ -313,13 +313,13 @@ def end_run(turn: FunctionTurn, phase: Phase, message: str, outputs: bytes | Non
 def stop_run(turn: FunctionTurn, phase: Phase, message: str) -> None:
     """As `end_run`, but the function does not know yet: whoever runs it is told."""
     root = turn.state.root
-    if root is not None:
+    if root is not None and not root.row.phase.is_terminal:
         turn.call_off(root, message)
     end_run(turn, phase, message)
 
 
 def _end_calls(turn: FunctionTurn, why: str) -> None:
-    if len(turn.state.nodes) < 2:
+    if len(turn.state.nodes) == (0 in turn.state.nodes):  # the function itself, or nothing at all
         return
     for call in list(turn.state.nodes.values()):
         if call.row.ordinal:
@@ -337,6 +337,8 @@ def abandon(turn: FunctionTurn, call: Call, why: str, *, whatever: bool = False)
             turn.commands.append(CancelChild(row.worker, why))
         else:
             why = f"goes on without its parent: {why}"
+    elif row.kind == "continue":
+        turn.commands.append(CancelChild(row.worker, why))
     elif row.kind == "signal":
         phase, why = Phase.SKIPPED, "nobody waited for it"
     elif row.kind == "update":

@@ -162,7 +162,10 @@ def _cancelled(turn: FunctionTurn, event: ev.RunCancelled) -> None:
     must_be_open(state, "cancelled")
     root = state.root
     message = f"cancelled by {event.by}"
-    deaf = root is None or root.row.started_at is None or root.row.code == STUCK
+    if root is None or root.row.started_at is None or root.row.code == STUCK:
+        deaf = True
+    else:
+        deaf = root.row.phase.is_terminal  # it waits for the run that continues it to begin
     if event.force or deaf:
         stop_run(turn, Phase.CANCELLED, message)
         return

@@ -1,5 +1,6 @@
 """A function runs, its steps are recorded, and what comes of it is what it returned."""
 
+from aether.errors import StoreUnavailable
 from aether.record import Completed, StepDone
 
 
@@ -31,3 +32,28 @@ async def test_last_step_and_end_share_one_append(world):
         [StepDone],
         [StepDone, Completed],
     ]
+
+
+async def test_a_record_that_cannot_be_read_yet_is_read_later(world):
+    async def flow(ctx):
+        await ctx.step("a", double, 1)
+        await ctx.wait_for("go")
+        return await ctx.step("b", double, 2)
+
+    world.auto["go"] = 1
+    world.begin(flow)
+    await world.settled()
+    world.new_process()
+    rows, away = world.journal.rows, [StoreUnavailable("not now"), StoreUnavailable("nor now")]
+
+    async def late(run_id):
+        if away:
+            raise away.pop()
+        return await rows(run_id)
+
+    world.journal.rows = late
+    world.journal.take_over("r")
+    await world.passes(seconds=10)
+    assert away == []
+    world.faults.clear()
+    assert await world.result() == 4

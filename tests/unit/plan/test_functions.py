@@ -335,6 +335,24 @@ def test_a_run_that_continues_ends_once_the_next_exists() -> None:
     assert (world.run.phase, world.run.message) == (Phase.SUCCEEDED, "continued as r-2")
 
 
+def test_a_cancel_while_the_next_run_is_to_begin_ends_both() -> None:
+    world = FunctionWorld()
+    world.append(a_step("a"), Continued(run_id="r-2", inputs=b"[6]"))
+    world.decide(RunCancelled(world.now, "ann"))
+    assert world.run.phase is Phase.CANCELLED
+    assert world.row("continue").phase is Phase.CANCELLED
+    assert world.commands == [CancelChild("r-2", "cancelled by ann")]
+
+
+def test_a_signal_that_comes_while_the_next_run_is_to_begin_ends_with_the_run() -> None:
+    world = FunctionWorld()
+    world.append(a_step("a"), Continued(run_id="r-2"))
+    world.decide(SignalReceived("go", b"[1]", world.now))
+    world.decide(ChildBegan(2, world.now))
+    assert world.run.phase is Phase.SUCCEEDED
+    assert world.row("go").phase is Phase.SKIPPED
+
+
 # From outside
 
 
