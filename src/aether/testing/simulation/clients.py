@@ -6,6 +6,7 @@ What a client was told must be true of the store from that moment on.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ...engine import Engine
@@ -14,10 +15,14 @@ from ...ports import Execution, RunQuery
 from ...record import Phase, task_run_id
 from ..documents import random_document
 from .crons import CronClients
-from .model import Rules, Shadow
-from .world import World
+from .functions import FunctionClients, FunctionWatch
+from .model import PROGRAM, Rules, Shadow
+from .world import EngineLife, World
 
+_OPEN = tuple(phase for phase in Phase if not phase.is_terminal)
 DOCUMENTS = 100_000
+_NOT_RESUMED = ("workflow", "activity")
+"""Functions wait like this; what they wait for is told to somebody else."""
 
 Answer = Callable[[Any, Exception | None], None]
 
@@ -29,7 +34,11 @@ class Clients:
         self.pace = self.chance.one_of((20_000, 100_000, 1_000_000, 5_000_000))
         self.most = self.chance.one_of((4, 12, 40))  # runs under way at once
         self.crons = CronClients(world)
+        watch = world.functions
+        assert isinstance(watch, FunctionWatch)
+        self.functions = FunctionClients(world, watch)
         self.submitted: dict[str, dict[str, Any]] = {}
+        self._tiers: dict[str, str] = {}
         self.acknowledged: dict[str, None] = {}
         self._asked: dict[str, int] = {}  # submits without an answer, and the engine that was asked
         self._count = 0
@@ -45,6 +54,9 @@ class Clients:
             (2, self.browse),
             (3, self.delete),
             (4, self.crons.act),
+            (9, self.start_function),
+            (6, self.functions.signal),
+            (3, self.functions.update),
         )
         self._weights = [weight for weight, _ in self._actions]
 
@@ -73,11 +85,7 @@ class Clients:
     # Calls
 
     def submit(self) -> None:
-        runs, world = self.world.model.runs, self.world
-        under_way = sum(not shadow.rows.run.phase.is_terminal for shadow in runs.values())
-        # A store that does not answer must not pile them up either.
-        self._asked = {r: n for r, n in self._asked.items() if n == world.lives and r not in runs}
-        if under_way + len(self._asked) >= self.most:
+        if self._are_enough():
             return
         number = self.chance.randrange(DOCUMENTS)
         document, features = random_document(number)
@@ -91,44 +99,63 @@ class Clients:
             self.world.saw(f"feature {feature}")
         self.world.model.rules[document["metadata"]["name"]] = Rules(document)
         self.submitted[run_id] = document
+        self._tiers[run_id] = self._tier(run_id)
         self._submit(run_id, first=True)
+
+    def _are_enough(self) -> bool:
+        runs, world = self.world.model.runs, self.world
+        under_way = sum(not shadow.rows.run.phase.is_terminal for shadow in runs.values())
+        under_way += len(world.loose.under_way())
+        # A store that does not answer must not pile them up either.
+        self._asked = {r: n for r, n in self._asked.items() if n == world.lives and r not in runs}
+        return under_way + len(self._asked) >= self.most
+
+    def _tier(self, run_id: str) -> str:
+        if not self.world.tiered:
+            return ""
+        tier = self.chance.one_of(("", "", "", "snapshot", "snapshot", "memory"))
+        self.world.saw(f"tier {tier or 'log'}")
+        self.world.loose.begins(run_id, tier)
+        return tier
+
+    def start_function(self) -> None:
+        if not self._are_enough():
+            self.functions.start(self._tier(f"f{self.functions.count + 1}"))
 
     def _submit(self, run_id: str, *, first: bool) -> None:
         world, document = self.world, self.submitted[run_id]
-        lives = world.lives
+        lives, tier = world.lives, self._tiers[run_id]
 
         def answered(result: Any, error: Exception | None) -> None:
             self._asked.pop(run_id, None)
             if error is None:
                 self.acknowledged[run_id] = None
-                self.must_exist(run_id)
+                world.must_exist(run_id, tier)
             elif isinstance(error, StoreError):
                 if not world.healing:
                     self._submit(run_id, first=False)  # what one does when nothing is known
             elif isinstance(error, ProblemError) and error.code == "run-exists":
                 if first and lives == world.lives:
                     world.breach(f"{run_id} was refused, though its id is new")
-                self.must_exist(run_id)
+                if not tier:
+                    world.must_exist(run_id)
             elif isinstance(error, ProblemError) and error.code != "engine-stopped":
                 world.breach(f"{run_id} was refused: {error}")
 
-        if world.call(lambda engine: engine.submit(document, run_id=run_id), answered):
+        if world.call(lambda engine: engine.submit(document, run_id=run_id, tier=tier), answered):
             self._asked[run_id] = world.lives
             world.saw("call submit")
-
-    def must_exist(self, run_id: str) -> None:
-        model = self.world.model
-        if run_id not in model.runs and run_id not in model.deleted:
-            self.world.breach(f"{run_id} was acknowledged, and is not stored")
 
     def cancel(self) -> None:
         if (chosen := self.a_run()) is None:
             return
         run_id = chosen[0]
+        # A function that is not forced may clean up before it ends.
+        force = chosen[1].is_function and self.chance.happens(0.3)
 
         def answered(result: Any, error: Exception | None) -> None:
             shadow = self.world.model.runs.get(run_id)
-            if shadow is None:
+            if shadow is None or (shadow.is_function and not force):
                 return
             phase = shadow.rows.run.phase
             if error is None and phase is not Phase.CANCELLED:
@@ -136,7 +163,7 @@ class Clients:
             if _code(error) == "run-over" and not phase.is_terminal:
                 self.world.breach(f"{run_id}: cancel was refused as over, and it is {phase}")
 
-        self._ask("cancel", lambda engine: engine.cancel(run_id), answered)
+        self._ask("cancel", lambda engine: engine.cancel(run_id, force=force), answered)
 
     def pause(self) -> None:
         if (chosen := self.a_run()) is None:
@@ -174,7 +201,7 @@ class Clients:
             for run_id, shadow in self.world.model.runs.items()
             if not shadow.rows.run.phase.is_terminal
             for row in shadow.rows.tasks.values()
-            if row.phase is Phase.SUSPENDED
+            if row.phase is Phase.SUSPENDED and row.kind not in _NOT_RESUMED
         ]
 
     def resume(self) -> None:
@@ -189,9 +216,14 @@ class Clients:
         before = shadow.resumed.get(ordinal, 0)
 
         def answered(result: Any, error: Exception | None) -> None:
+            if shadow.is_function and shadow.rows.tasks[ordinal].phase.is_terminal:
+                return  # a wait took the payload
             if error is None and shadow.resumed.get(ordinal, 0) <= before:
                 self.world.breach(f"{run_id}.{ordinal}: resume was acknowledged, and did nothing")
 
+        self._resume(run_id, ordinal, answered)
+
+    def _resume(self, run_id: str, ordinal: int, answered: Answer) -> None:
         task_id = task_run_id(run_id, ordinal)
         payload = {"answer": 1}
         self._ask("resume", lambda engine: engine.resume(run_id, task_id, payload), answered)
@@ -295,6 +327,33 @@ class Clients:
             self._unpause(run_id)
         for run_id, ordinal in self.suspended():
             self.resume_one(run_id, ordinal)
+        self.functions.help_on()
+        self._help_loose()
+
+    def _help_loose(self) -> None:
+        """Likewise runs without a log; nobody knows what those of tier `memory` wait for."""
+        loose = self.world.loose
+        for run_id, rows in loose.under_way().items():
+            if rows.run.paused_at is not None:
+                self._unpause(run_id)
+            if rows.run.name == PROGRAM:
+                self.functions.help_one(run_id, rows.tasks.values())
+            for row in rows.tasks.values():
+                if row.phase is Phase.SUSPENDED and row.kind not in _NOT_RESUMED:
+                    self._resume(run_id, row.ordinal, _nothing)
+        for life in self.world.up() if loose.volatile else ():
+            self._end_volatile(life)
+
+    def _end_volatile(self, life: EngineLife) -> None:
+        loose = self.world.loose
+
+        async def end(engine: Engine) -> None:
+            for run in (await engine.list(RunQuery(phases=_OPEN, limit=200))).runs:
+                if loose.knows(run.run_id) and run.run_id not in loose.runs:
+                    with suppress(ProblemError):
+                        await engine.cancel(run.run_id, force=True)
+
+        self.world.call(end, _nothing, life)
 
 
 def _code(error: Exception | None) -> str:

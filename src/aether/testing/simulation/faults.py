@@ -46,6 +46,8 @@ POINTS = {
     "executor.stubborn": "an executor swallows its cancellation and goes on",
     "executor.raises": "an executor raises",
     "executor.blocks": "an executor answers without ever giving way to the loop",
+    "step.fails": "a step raises, and is tried again",
+    "step.slow": "a step takes seconds",
     "notifier.raises": "a notifier raises",
     "notifier.hangs": "a notifier does not return",
     "sink.raises": "the error sink raises",

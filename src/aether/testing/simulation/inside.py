@@ -13,7 +13,7 @@ from typing import Any
 
 from ...engine import Engine
 from ...errors import ProblemError
-from ...plan import Decision, Event, State, TaskCompleted, TaskStarted, decide_all
+from ...plan import AnyState, Decision, Event, TaskCompleted, TaskStarted, decide_all, load_state
 from ...record import Phase, RunRows, TaskPatch, encode_changes
 
 _KEPT = 4096
@@ -36,7 +36,7 @@ class Decisions:
         self._made: dict[tuple[str, bytes], Made] = {}
         self.count = 0
 
-    def decide_all(self, state: State, events: Iterable[Event]) -> Decision:
+    def decide_all(self, state: AnyState, events: Iterable[Event]) -> Decision:
         taken = list(events)
         decision = decide_all(state, taken)
         self.count += 1
@@ -72,7 +72,7 @@ def fresh_copy(rows: RunRows) -> RunRows:
 
 def decided_anew(made: Made, rows: RunRows) -> bytes | None:
     """What a state loaded from `rows` makes of the same events; None if it refuses them."""
-    state = State.load(made.plan, rows)
+    state = load_state(made.plan, rows)
     try:
         return encode_changes(decide_all(state, made.events).changes)
     except ProblemError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from typing import Any
+from typing import Any, Protocol
 
 from ...ports import Assignment, Commit
 from ...record import (
@@ -33,6 +33,8 @@ from ...record import (
 _AT_WORK = (Phase.READY, Phase.RUNNING)
 _AFTER_THE_END = ("seq", "decided_at", "due_at", "total", "done")
 _ANOTHERS = ("epoch", "owner")  # may change then while hooks are still to be run
+PROGRAM = "program"
+"""The name of runs that are functions."""
 _IDENTITY = ("parent", "scope", "task_name", "index", "kind", "executor", "created_at")
 
 
@@ -80,7 +82,9 @@ class Shadow:
 
     __slots__ = (
         "at",
+        "is_function",
         "link",
+        "paths",
         "phases",
         "reigns",
         "resumed",
@@ -93,6 +97,8 @@ class Shadow:
     def __init__(self, rows: RunRows, rules: Rules | None) -> None:
         self.rows = rows
         self.rules = rules
+        self.is_function = rows.run.name == PROGRAM
+        self.paths: dict[tuple[str, str], int] = {}  # durable calls of a function
         self.token: Token = 0
         self.link = Link()
         self.at: Instant = 0
@@ -100,6 +106,16 @@ class Shadow:
         self.reigns: dict[int, int] = {}  # the session that decides, by epoch
         self.resumed: dict[int, int] = {}  # how often a task left Suspended for a resume
         self.phases: dict[int, tuple[str, ...]] = {}  # what every task showed, by seq
+
+
+class FunctionRules(Protocol):
+    """What must be true of functions beside."""
+
+    def paths_are_unique(self, run_id: str, shadow: Shadow, row: TaskRow) -> None: ...
+
+    def ended(self, run_id: str, run: RunRow) -> None: ...
+
+    def forget(self, run_id: str) -> None: ...
 
 
 class Model:
@@ -113,6 +129,7 @@ class Model:
         self.deleted: dict[str, None] = {}
         self.births: Counter[str] = Counter()  # a run may be deleted, and another one have its id
         self.ended = 0
+        self.functions: FunctionRules | None = None
         self.commits = 0
         self.begun: dict[tuple[str, int | None, int], int] = {}
 
@@ -214,9 +231,13 @@ class Model:
             if isinstance(change, TaskRow | TaskPatch):
                 number = change.ordinal
                 self._task(run_id, shadow, rows.tasks[number], before.tasks.get(number))
+                if shadow.is_function and self.functions is not None:
+                    self.functions.paths_are_unique(run_id, shadow, rows.tasks[number])
         self._onstart_hooks(run_id, rows, before)
         if run.phase.is_terminal and not before.run.phase.is_terminal:
             self.ended += 1
+            if shadow.is_function and self.functions is not None:
+                self.functions.ended(run_id, run)
             for row in rows.tasks.values():
                 if not row.phase.is_terminal:
                     self.breach(f"{run_id} ended {run.phase} with task {row.ordinal} {row.phase}")
@@ -300,6 +321,8 @@ class Model:
     def forget(self, run_id: str) -> None:
         shadow = self.runs.pop(run_id, None)
         self.deleted[run_id] = None
+        if self.functions is not None:
+            self.functions.forget(run_id)
         if shadow is not None and not shadow.rows.run.phase.is_terminal:
             self.breach(f"{run_id} was deleted while it was {shadow.rows.run.phase}")
         self.begun = {key: n for key, n in self.begun.items() if key[0] != run_id}

@@ -10,6 +10,7 @@ import msgspec
 from ...ports import Commit
 from ...record import RunRow, Token
 from .clients import Clients
+from .functions import FunctionWatch, replayed
 from .loop import Node, cemetery, node_context, running
 from .world import FURTHEST_BACK, REBUILD_EVERY, EngineLife, Place, World
 
@@ -42,6 +43,8 @@ class Simulation(World):
 
     def __init__(self, seed: int, events: int) -> None:
         super().__init__(seed)
+        self.watch = FunctionWatch(self)
+        self.functions = self.model.functions = self.watch
         self.clients = Clients(self)
         self.storm = events
         self.dice = self.chance.child("chaos")
@@ -210,7 +213,9 @@ class Simulation(World):
     def settled(self) -> bool:
         if len(self.up()) < self.width or self.clients.crons.stored():
             return False
-        return all(shadow.rows.run.phase.is_terminal for shadow in self.model.runs.values())
+        runs = self.model.runs.values()
+        over = all(shadow.rows.run.phase.is_terminal for shadow in runs)
+        return over and not self.loose.under_way()
 
     def settle(self) -> None:
         loop = self.loop
@@ -228,6 +233,8 @@ class Simulation(World):
             return
         self.compare_all()
         self.audit_all()
+        self.breaches += self.clients.functions.check()
+        replayed(self, self.watch, self.up()[0].node)
         self.breaches += self.leaks()
         if not (self.skew or self.faults.hits["clock.forward"] or self.faults.hits["clock.back"]):
             self.breaches += self.clients.crons.owed()

@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from ...adapters.clock import SystemClock
 from ...adapters.cron import CronsimScheduler
 from ...adapters.executor import Executors
+from ...adapters.store.memory import MemoryStore
 from ...adapters.timeouts import HeapTimeoutWatcher
 from ...engine import Engine, audit
 from ...errors import ProblemError, StoreError
 from ...expr import CelEvaluator
-from ...ports import Assignment, Commit, Fault, HookEvent, Store
-from ...record import Instant, RunRow, RunRows, Token, decode_changes, encode_changes
+from ...ports import Assignment, Commit, Executor, Fault, HookEvent, Store
+from ...record import ACTION_LOG, Instant, RunRow, RunRows, Token, decode_changes, encode_changes
 from ...worker import Worker
 from ..chance import Chance
 from .broker import FaultyLocalBroker, Network, NetworkBroker
@@ -29,6 +30,7 @@ from .loop import Node, SimLoop, node_context
 from .model import Model
 from .ports import Ids, RandomExecutor, RandomNotifier, RandomSink, Release
 from .store import FaultyStore, Line, StoreServer, at_once
+from .tiers import LooseRuns
 
 START = 1_750_000_000_000_000
 TYPES = ("echo", "other")
@@ -49,6 +51,12 @@ class Variables:
 
     def variables(self) -> dict[str, Any]:
         return {"region": "ap-east-1", "count": 2}
+
+
+class Hosting(Protocol):
+    """What of functions there is in every engine's process."""
+
+    def host(self, life: EngineLife) -> Executor: ...
 
 
 class Place:
@@ -72,7 +80,8 @@ class EngineLife:
         self.clock = clock
         self.engine = engine
         self.up = False
-        self.local_worker: Worker | None = None
+        self.runtime: Any = None
+        self.local_worker: Worker | None = None  # where the engine is; it alone serves functions
         self.calls = 0  # of clients, without an answer
         self.crash_at = 0  # callbacks of its node, from its beginning; 0 is never
 
@@ -102,6 +111,9 @@ class World:
         self.calling = apart.child("calls")
         self.release = Release(self.loop)
         self.ids = Ids()
+        self.functions: Hosting | None = None
+        self.loose = LooseRuns(self)
+        self.tiered = apart.happens(0.5)
         self.is_local = self.chance.happens(0.35)  # engine, broker and worker in one process
         self.rooms = self.chance.one_of((10_000, 10_000, 1, 3))
         self.skew = self.chance.one_of((0, 0, 1_000_000, 90_000_000))
@@ -148,7 +160,10 @@ class World:
     def committed(self, commit: Commit, token: Token) -> None:
         run_id, log = commit.run_id, commit.log
         if log is None:
-            self.model.answered(commit, token)
+            if self.loose.concerns(commit):
+                self.loose.committed(commit)
+            else:
+                self.model.answered(commit, token)
             return
         self.loop.note(log.body)
         changes = decode_changes(log.body)
@@ -167,13 +182,23 @@ class World:
             self.compare(run_id)
 
     def deleted(self, run_id: str) -> None:
-        self.model.forget(run_id)
+        if run_id in self.loose.runs:
+            self.loose.forget(run_id)
+        else:
+            self.model.forget(run_id)
+
+    def must_exist(self, run_id: str, tier: str = "") -> None:
+        """Its submit was acknowledged."""
+        if tier not in ("", ACTION_LOG):
+            self.loose.must_exist(run_id, tier)
+        elif run_id not in self.model.runs and run_id not in self.model.deleted:
+            self.breach(f"{run_id} was acknowledged, and is not stored")
 
     def on_its_way(self, client: Node, delay: int) -> None:
         """A call of the store has begun its way."""
 
     def dispatched(self, assignments: Sequence[Assignment]) -> None:
-        self.model.dispatched(assignments)
+        self.model.dispatched([a for a in assignments if not self.loose.knows(a.run_id)])
 
     def compare(self, run_id: str) -> None:
         self.model.compare(run_id, at_once(self.server.inner.load([run_id]))[0])
@@ -183,7 +208,7 @@ class World:
             self.compare(run_id)
 
     def _heard(self, fault: Fault, error: BaseException | None) -> None:
-        self.saw(f"fault {fault.operation}")
+        self.saw(f"fault {fault.operation.partition(' random-')[0]}")
         if fault.severity == "critical":
             self.breach(f"a critical fault: {fault.operation}: {fault.what}")
 
@@ -253,19 +278,21 @@ class World:
             error_sink=sink,
             runs_in_memory=self.rooms,
             node=node.name,
+            volatile=MemoryStore() if self.tiered else None,
         )
         if self.rooms < 10:
             self.faults.note("cache.full")
         life = place.life = EngineLife(place, node, clock, engine)
-        if self.is_local:
-            life.local_worker = Worker(
-                broker,
-                Executors(self._executors),
-                worker_id=f"local {self.lives}",
-                clock=clock,
-                slots=self.chance.one_of((1, 4, 64)),
-                errors=sink,
-            )
+        assert self.functions is not None
+        host = self.functions.host(life)
+        life.local_worker = Worker(
+            broker if self.is_local else NetworkBroker(place.network, node),
+            Executors([*self._executors, host] if self.is_local else [host]),
+            worker_id=f"local {self.lives}",
+            clock=clock,
+            slots=self.chance.one_of((1, 4, 64)),
+            errors=sink,
+        )
         self.spawn(node, self._start(life), "start")
 
     async def _start(self, life: EngineLife) -> None:
@@ -312,9 +339,10 @@ class World:
         self,
         work: Callable[[Engine], Coroutine[Any, Any, Any]],
         then: Callable[[Any, Exception | None], None],
+        life: EngineLife | None = None,
     ) -> bool:
-        """Call the engine; `then` gets its answer, and is never called if the engine crashes first."""
-        lives = self.up()
+        """Call an engine; `then` gets its answer, and is never called if the engine crashes first."""
+        lives = self.up() if life is None else [life]
         if not lives:
             return False
         life = lives[0] if len(lives) == 1 else self.calling.one_of(lives)
@@ -373,6 +401,8 @@ class World:
         for run_id, shadow in self.model.runs.items():
             if not shadow.rows.run.phase.is_terminal:
                 self.breach(f"{run_id} never ended: {shadow.rows.run}")
+        for what in self.loose.unfinished():
+            self.breach(what)
 
     def leaks(self) -> list[str]:
         found: list[str] = []
