@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV ?= .venv
-DOCUMENT ?= examples/hello.yaml
+DOCUMENT ?=
 TESTS ?= tests
 CASES ?=
 KILLS ?= 300
@@ -23,9 +23,8 @@ DEV_STAMP := $(VENV)/.dev-installed
 help: ## list these verbs
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-run: $(RUN_STAMP) ## run a document (DOCUMENT=...), print its result and where its report lies
-	@mkdir -p out
-	@$(BIN)/aether run $(DOCUMENT) --report out/report.html $(ARGS)
+run: $(RUN_STAMP) ## serve, run a first workflow (DOCUMENT=...), print its result and where to look at it
+	@$(BIN)/aether demo $(DOCUMENT) $(ARGS)
 
 serve: $(RUN_STAMP) ## serve runs over HTTP, with pages and metrics, until Ctrl-C (ARGS='--http-port 8000')
 	@$(BIN)/aether serve $(ARGS)

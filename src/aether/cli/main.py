@@ -30,6 +30,7 @@ COMMANDS = {
     "resume": "Go on with a suspended task.",
     "fork": "Begin a run from a task or step of another.",
     "retry": "Do again what did not succeed in a run.",
+    "demo": "Serve, run a first workflow, and say where to look.",
     "serve": "Serve runs over HTTP, with pages and metrics.",
     "token": "Create, list and revoke the tokens of a server.",
     "config": "Show the settings of a server, and where each came from.",

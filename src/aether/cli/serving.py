@@ -153,9 +153,15 @@ async def serving(settings: Settings, **more: str) -> AsyncIterator[Serving]:
         await server.stop()
 
 
-async def serve(settings: Settings, ready: Callable[[Serving], None], **more: str) -> None:
-    """Until SIGTERM or SIGINT. Another signal, a second later, ends the process where it stands."""
-    asked = asyncio.Event()
+async def serve(
+    settings: Settings,
+    ready: Callable[[Serving], None],
+    until: asyncio.Event | None = None,
+    **more: str,
+) -> None:
+    """Until SIGTERM or SIGINT, or `until` is set. Another signal, a second later, ends the process where
+    it stands."""
+    asked = until or asyncio.Event()
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
 
