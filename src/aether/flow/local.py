@@ -138,8 +138,9 @@ class LocalSteps:
         assert isinstance(fact, StepDone)
         # Never earlier than what was handed out before; a step that was tried again is also later than
         # steps with the same instant, because its row is older than theirs.
-        fact.finished_at = max(fact.finished_at, run.now + (call.attempt > 1))
-        run.now = fact.finished_at
+        if run.dated:
+            fact.finished_at = max(fact.finished_at, run.now + (call.attempt > 1))
+        run.now, run.dated = fact.finished_at, True
         run.weight += len(fact.outputs or b"")
         run.outbox.append(fact)
         call.hand_out()

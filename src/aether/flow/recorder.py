@@ -51,6 +51,7 @@ class Recorder:
         self.unacked = 0
         self.after = self.received = 0
         self.now = self.started_at = 0
+        self.dated = False  # something was handed out: `now` follows from the record alone
         self.handed = 0
         self.weight = 0  # bytes of what the function was handed
         self.misfit: Misfit | None = None
@@ -97,10 +98,16 @@ class Recorder:
         if not (self.is_replaying or self.reading or self.detached):
             self.outbox.append(fact)
 
+    def pass_to(self, at: int) -> None:
+        """Something that happened then is handed out. Not later for a start that was: each delivery has its
+        own, by its own clock."""
+        self.now = max(self.now, at) if self.dated else at
+        self.dated = True
+
     def instant(self) -> int:
         """When the last thing handed out happened. Before the first that is the start of this delivery,
         which nothing else records: asked for it, the run notes it."""
-        if self.now != self.started_at:
+        if self.dated:
             return self.now
         if self._instant is None:
             outputs = self.note("now", codec.encode(self.now), lambda: None)

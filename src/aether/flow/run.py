@@ -170,7 +170,7 @@ class FlowRun(Recorder):
 
     def _hand_answer(self, row: TaskRow) -> None:
         self.after = row.order
-        self.now = max(self.now, row.finished_at or row.created_at)
+        self.pass_to(row.finished_at or row.created_at)
         self.weight += len(row.outputs or b"")
         if row.kind == "cancel":
             if not self.cancelled:
@@ -219,7 +219,7 @@ class FlowRun(Recorder):
                 self.misfit = misfit_unasked(row, self.queued or history.waiting)
                 return
             history.advance()
-            self.now = max(self.now, row.finished_at or 0)
+            self.pass_to(row.finished_at or 0)
             self.weight += len(row.outputs or b"")
             call.answered(row)
         else:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from ...engine import Engine
 from ...errors import NotFound, ProblemError, StoreError, WaitTimeout
 from ...flow import FunctionHost, Runtime, WorkflowDefinition, decode, encode
-from ...ports import FunctionStart
+from ...ports import Fence, FunctionStart
 from ...record import Phase, RunRow, TaskRow, decode_values
 from .loop import Node, node_context
 from .model import Shadow
@@ -24,6 +24,7 @@ from .store import at_once
 from .world import EngineLife, World
 
 T = TypeVar("T")
+_FIRST = Fence(1, 1)
 _DURABLE = ("step", "timer", "wait", "activity", "child", "note")
 
 
@@ -93,7 +94,7 @@ class FunctionWatch:
         program = program_of(deeds)
 
         async def watched(ctx: Any, number: int, generation: int = 0) -> Any:
-            self.began(ctx.run_id)
+            self.began(ctx.run_id, is_first=ctx._run.fence == _FIRST)
             return await program(ctx, number, generation)
 
         return runtime.register(WorkflowDefinition(watched, NAME, "1"))
@@ -101,9 +102,9 @@ class FunctionWatch:
     def on_error(self, fault: Any, error: BaseException | None = None) -> None:
         self.world.saw(f"fault {fault.operation}")
 
-    def began(self, run_id: str) -> None:
+    def began(self, run_id: str, *, is_first: bool) -> None:
         self._begun[run_id] += 1
-        shadow = self.world.model.runs.get(run_id)
+        shadow = None if is_first else self.world.model.runs.get(run_id)
         rows = shadow.rows.tasks.values() if shadow is not None else ()
         over = {row.task_name for row in rows if row.kind == "step" and row.phase.is_terminal}
         self._recorded[run_id] = frozenset(over)
@@ -118,8 +119,8 @@ class FunctionWatch:
         if self._deeds[run_id, name] > self._begun[run_id]:
             self.world.breach(f"{run_id}: '{name}' was executed twice by one life of the function")
         # Of several engines the one that lost the run may read on while another one records; and for a
-        # run's first delivery no record is read, which a network may repeat.
-        if self.world.width == 1 and self.world.is_local and name in self._recorded.get(run_id, ()):
+        # run's first delivery no record is read, which a broker may repeat.
+        if self.world.width == 1 and name in self._recorded.get(run_id, ()):
             self.world.breach(f"{run_id}: '{name}' was executed again although it was on record")
 
     def forget(self, run_id: str) -> None:
