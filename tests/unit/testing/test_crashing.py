@@ -76,7 +76,7 @@ async def test_step_that_is_on_record_and_executed_again_is_found(
         await ctx.step("first", work, "first")
         return await ctx.step("second", work, "second")
 
-    with pytest.raises(AssertionError, match="executed again what was on record: .*second #0"):
+    with pytest.raises(AssertionError, match=r"executed again what was on record: .*second #0"):
         await crash_at_every_step(two)
 
 

@@ -37,18 +37,25 @@ def test_nothing_of_it_is_imported():
 
 
 def run(folder: Path, text: str, *more: str) -> str:
+    """pytest on `text`, in a folder that pytest takes for a place where Aether is installed."""
     (folder / "test_it.py").write_text(text)
+    installed = folder / "aether_plugin-1.dist-info"
+    installed.mkdir(exist_ok=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: aether-plugin\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text("[pytest11]\naether = aether.testing.plugin\n")
     command = [
         sys.executable,
+        "-W",
+        "error",
         "-m",
         "pytest",
         "-p",
         "no:cacheprovider",
         "-p",
-        "aether.testing.plugin",
+        "no:asyncio",
     ]
     done = subprocess.run(
-        [*command, "-c", "/dev/null", "--rootdir", str(folder), "-rA", *more, "test_it.py"],
+        [*command, "-rA", "-c", "/dev/null", "--rootdir", str(folder), *more, "test_it.py"],
         cwd=folder,
         text=True,
         capture_output=True,
