@@ -252,9 +252,12 @@ class Aether(engine.ForkShortcuts, Documents, Functions):
         if not self._life.opened or not self._guard.here:
             await self.start()
             self._guard.stand(lambda: self.stop(SHORT))  # nobody has promised to stop it
+        if self._late:  # decorated after the start
+            await self._do_serve(self._workflows.values(), self._activities.values())
 
     async def _do_serve(
         self, workflows: Iterable[Workflow[Any, Any]], activities: Iterable[Activity[..., Any]]
     ) -> None:
         if self._life.opened:  # else the start serves them
+            self._late = False
             await self._life.serve(workflows, activities)

@@ -11,6 +11,7 @@ from ..flow import Span
 from ..ports import Execution
 from .functions import Functions, Served
 from .handle import Handle
+from .outside import must_be_outside
 from .workflow import OnExisting, Startable, Workflow
 
 P = ParamSpec("P")
@@ -24,6 +25,18 @@ class LoopThread(Protocol):
         """Run what `make` makes on that loop, and return or raise what it does."""
 
     def close(self) -> None: ...
+
+
+class _Outside:
+    """The loop, for calls that are not made by workflow functions."""
+
+    def __init__(self, loop: LoopThread) -> None:
+        self._loop = loop
+        self.close = loop.close
+
+    def call(self, make: Callable[[], Coroutine[Any, Any, R]]) -> R:
+        must_be_outside("app.sync")
+        return self._loop.call(make)
 
 
 class BlockingHandle(Generic[R]):
@@ -77,7 +90,7 @@ class Blocking:
 
     def __init__(self, app: Functions, loop: LoopThread, stop: Callable[[], Any]) -> None:
         self._app = app
-        self._loop = loop
+        self._loop = _Outside(loop)
         self._stop = stop
 
     def __enter__(self) -> Self:

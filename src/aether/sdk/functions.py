@@ -43,6 +43,7 @@ class Functions:
     def __init__(self) -> None:
         self._workflows: dict[str, Workflow[Any, Any]] = {}
         self._activities: dict[str, Activity[..., Any]] = {}
+        self._late = False  # was anything registered that is not served yet?
 
     # What an app provides
 
@@ -151,12 +152,14 @@ class Functions:
             raise _twice("workflow", made.name)
         made.bound_to(self._do_runs, self._do_start)
         self._workflows[made.name] = made
+        self._late = True
 
     def _add_activity(self, made: Activity[..., Any]) -> None:
         known = self._activities.get(made.name)
         if known is not None and known.definition.function is not made.definition.function:
             raise _twice("activity", made.name)
         self._activities[made.name] = made
+        self._late = True
 
     # Serving
 

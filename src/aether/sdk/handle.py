@@ -10,6 +10,7 @@ from ..errors import WorkflowCancelled, WorkflowFailed, WorkflowTimedOut
 from ..flow import decode, encode, encode_call, from_plain, read_error, rebuilt
 from ..ports import Execution, FunctionRuns, RunEnd, TaskExecution
 from ..record import Phase
+from .outside import must_be_outside
 
 R = TypeVar("R")
 
@@ -28,6 +29,10 @@ class Handle(Generic[R]):
     def __repr__(self) -> str:
         return f"<Handle of run {self.id}>"
 
+    def _asked(self) -> FunctionRuns:
+        must_be_outside(f"a handle of run {self.id}")
+        return self._runs()
+
     def __await__(self) -> Generator[Any, None, R]:
         return self.result().__await__()
 
@@ -35,16 +40,16 @@ class Handle(Generic[R]):
         """What the function returned. Raises WorkflowFailed, WorkflowCancelled or WorkflowTimedOut for a
         run that did not succeed, and WaitTimeout when `timeout` (seconds) passes first: the run goes on.
         """
-        value: R = value_of(await self._runs().end(self.id, timeout), self._result_type)
+        value: R = value_of(await self._asked().end(self.id, timeout), self._result_type)
         return value
 
     async def status(self) -> Execution:
         """The run as it stands: its phase, its steps, why it waits."""
-        return await self._runs().get(self.id)
+        return await self._asked().get(self.id)
 
     def watch(self) -> AsyncIterator[Execution]:
         """The run now, and again after each change, until it is over."""
-        return self._runs().watch(self.id)
+        return self._asked().watch(self.id)
 
     async def progress(self) -> AsyncIterator[tuple[str, Any]]:
         """What the run's activities tell with `activity.heartbeat(…)`, as (activity, what it told), until
@@ -59,20 +64,20 @@ class Handle(Generic[R]):
     async def cancel(self, *, force: bool = False) -> None:
         """Ask the function to stop: it sees a CancelledError and may clean up. With `force` the run ends
         at once, and the function is dropped where it stands."""
-        await self._runs().cancel(self.id, force=force)
+        await self._asked().cancel(self.id, force=force)
 
     async def pause(self) -> None:
         """Nothing new is begun until `unpause`; what runs may finish; timers stand still."""
-        await self._runs().pause(self.id)
+        await self._asked().pause(self.id)
 
     async def unpause(self) -> None:
-        await self._runs().unpause(self.id)
+        await self._asked().unpause(self.id)
 
     async def signal(self, name: str, payload: Any = None, *, key: str = "") -> None:
         """Send a signal, for `ctx.wait_for(name)`. It is on record when this returns. Signals with the
         same `key` are taken once, so a caller that is not sure may send again."""
         data = None if payload is None else encode(payload, "payload")
-        await self._runs().signal(self.id, name, data, key)
+        await self._asked().signal(self.id, name, data, key)
 
     async def update(
         self,
@@ -87,11 +92,11 @@ class Handle(Generic[R]):
         `update-refused` with what the handler raised, and WaitTimeout: the update is answered all the
         same, and asking again with the same `key` finds the answer."""
         data = encode_call(args, kwargs)
-        return decode(await self._runs().update(self.id, name, data, key, timeout))
+        return decode(await self._asked().update(self.id, name, data, key, timeout))
 
     async def query(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """Ask the run something, without a trace on its record."""
-        return decode(await self._runs().query(self.id, name, encode_call(args, kwargs)))
+        return decode(await self._asked().query(self.id, name, encode_call(args, kwargs)))
 
     async def history(self) -> list[TaskExecution]:
         """Each durable call of the run so far, in the order in which they were recorded."""

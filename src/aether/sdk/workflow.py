@@ -34,6 +34,7 @@ from ..flow import (
 )
 from ..ports import FunctionRuns, FunctionStart
 from .handle import Handle
+from .outside import must_be_outside
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -179,6 +180,7 @@ class Workflow(WorkflowReference[P, R]):
     async def _start(
         self, options: StartOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Handle[R]:
+        must_be_outside(f"the start of '{self.name}'")
         if self._runs is None or self._ready is None:
             raise _unbound(self.name)
         await self._ready()

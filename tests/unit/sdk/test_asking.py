@@ -220,6 +220,33 @@ async def test_a_paused_run_begins_nothing_until_it_goes_on(app, waiting):
     assert await handle == "x: now"
 
 
+async def test_a_workflow_function_asks_in_steps_and_not_by_itself(app, waiting):
+    other = await waiting.start("a", id="other")
+
+    @app.workflow
+    async def meddles(ctx: Context) -> list[str]:
+        refused = []
+        for ask in (lambda: waiting.start("b"), other.status, lambda: other.signal("go", "x")):
+            try:
+                await ask()
+            except InvalidState as error:
+                refused.append(error.code)
+        await ctx.step("signal", other.signal, "go", "from a step")
+        return refused
+
+    @app.workflow
+    def meddles_too(ctx: BlockingContext) -> str:
+        try:
+            app.sync.start(waiting, "c")
+        except InvalidState as error:
+            return error.code
+        return ""
+
+    assert await meddles.start_and_wait() == ["inside-workflow"] * 3
+    assert await other == "a: from a step"
+    assert await meddles_too.start_and_wait() == "inside-workflow"
+
+
 async def test_an_unknown_run_is_not_found(app):
     await app.serve()
     handle = app.handle("nobody")

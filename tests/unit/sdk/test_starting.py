@@ -192,6 +192,16 @@ async def test_what_is_defined_after_the_start_is_served_with_serve(app, waiting
     assert await later.start_and_wait() == 2
 
 
+async def test_what_is_decorated_after_the_start_is_served_when_it_is_started(app, waiting):
+    await waiting.start()
+
+    @app.workflow
+    async def later(ctx: Context) -> int:
+        return 2
+
+    assert await later.start_and_wait() == 2
+
+
 async def test_names_are_given_once(app, waiting):
     with pytest.raises(Refused) as caught:
 
