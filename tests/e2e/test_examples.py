@@ -73,6 +73,14 @@ CASES = [
     Case("functions/human_approval.py", ("approved by Grace", "nobody answered")),
     Case("functions/agent_loop.py", ("the result is 42",)),
     Case("functions/mixed.py", ("the party costs 16",)),
+    Case(
+        "functions/limits.py",
+        (
+            "the third: waiting for a slot of 'customer:ann': 2 of 2",
+            "ann-0 ann-1 ann-2 ann-3 bob-0",
+            "at most 2 of ann at once",
+        ),
+    ),
     Case("functions/schedules.py", ("nightly-report at 0 3 * * * in Europe/Berlin: made once",)),
     Case("functions/fastapi_app.py", ("{'phase': 'Running', 'stage': 'waiting for the code'}",
                                       "{'result': 'ada is welcome'}", "404")),
