@@ -52,6 +52,6 @@ def pytest_runtest_makereport(
 @pytest.fixture
 def aether_env() -> Any:
     """`aether.testing.Environment`, for tests that import nothing: `async with aether_env(app) as env:`"""
-    from aether.testing import Environment
+    from .environment import Environment
 
     return Environment
