@@ -32,6 +32,7 @@ class ParkedRuns:
         if run.fence.epoch == fence.epoch and run.fence.delivery + 1 == fence.delivery:
             return run
         run.drop()
+        run.release()
         return None
 
     def look(self, run_id: str) -> FlowRun | None:
@@ -41,6 +42,7 @@ class ParkedRuns:
         run = self._pop(run_id)
         if run is not None:
             run.drop()
+            run.release()
 
     def clear(self) -> None:
         for run_id in list(self._runs):

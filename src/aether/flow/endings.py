@@ -73,6 +73,8 @@ def unwind(loop: FlowLoop, main: asyncio.Task[Any]) -> list[Any]:
                 coro = task.get_coro()
                 if not _ends(coro):
                     stubborn.append(coro)
+                elif (awaited := task._fut_waiter) is not None:  # type: ignore[attr-defined]
+                    awaited.cancel()  # it knows the task: no collector should have to part them
 
     loop.inside(throw)
     loop.ready.clear()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections import deque
 from functools import partial
 from hashlib import blake2b
 from types import CoroutineType, FunctionType
@@ -30,13 +29,15 @@ class LocalSteps:
     """`done` are steps that have ended and were not handed out yet. `begin` is called again and again:
     it begins what may begin, which is nothing while something recorded is not on disk."""
 
+    __slots__ = ("_queue", "_run", "_running", "_unwinding", "_waiting", "done")
+
     def __init__(self, run: FlowRun) -> None:
         self._run = run
         self._queue: list[StepCall] = []
         self._running: dict[StepCall, None] = {}
         self._unwinding: dict[StepCall, None] = {}
         self._waiting: dict[StepCall, Handle] = {}  # for their next attempt
-        self.done: deque[StepCall] = deque()
+        self.done: list[StepCall] = []
 
     @property
     def busy(self) -> bool:
@@ -131,7 +132,7 @@ class LocalSteps:
     def hand_out(self) -> None:
         """Hands the oldest result to the function, and notes it for the record."""
         run = self._run
-        call = self.done.popleft()
+        call = self.done.pop(0)
         if call.dropped:
             return
         fact = call.fact

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -32,6 +31,39 @@ class Recorder:
     replayed; None means live. `now` is when the last thing handed out happened.
     """
 
+    __slots__ = (
+        "_alarm",
+        "_instant",
+        "_listener",
+        "after",
+        "answers",
+        "clock",
+        "detached",
+        "ended",
+        "fence",
+        "finished",
+        "handed",
+        "history",
+        "is_plain",
+        "local",
+        "misfit",
+        "now",
+        "open",
+        "outbox",
+        "parking",
+        "queued",
+        "reading",
+        "real",
+        "received",
+        "run_id",
+        "runtime",
+        "started_at",
+        "state",
+        "superseded",
+        "threads",
+        "unacked",
+        "weight",
+    )
     local: LocalSteps
     threads: Threads  # only where the function is a plain one
     is_plain: bool
@@ -46,7 +78,7 @@ class Recorder:
         self.history: History | None = None
         self.queued: list[Call] = []  # asked for in replay, and not in the record
         self.open: dict[Key, Call] = {}  # waiting for an answer
-        self.answers: deque[TaskRow] = deque()
+        self.answers: list[TaskRow] = []  # no deque: an empty one takes 600 bytes
         self.outbox: list[Fact] = []
         self.unacked = 0
         self.after = self.received = 0

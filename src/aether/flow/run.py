@@ -73,7 +73,9 @@ class FlowRun(Recorder):
         self.blocking: BlockingContext
         self.owner: asyncio.Task[Any] | None = None
         self.main: asyncio.Task[Any]
-        self.cancelled = False
+        self.cancelled = self.stubborn = (
+            False  # it goes on after Detached, with its parts, for ever
+        )
         self.refusals = 0
         self._driving = False
         self._soon = False
@@ -158,7 +160,7 @@ class FlowRun(Recorder):
         if self.answers and not self.parking:
             self._wake()
             self.flush()  # what was recorded up to here came before this answer
-            self._hand_answer(self.answers.popleft())
+            self._hand_answer(self.answers.pop(0))
             return True
         return False
 
@@ -423,8 +425,9 @@ class FlowRun(Recorder):
             self._end(DROPPED)
 
     def release(self) -> None:
-        """It has ended: its parts let go of each other, so that no collector has to find them."""
-        del self.main, self.context, self.loop, self.local
+        """It is over: its parts let go of each other, so that no collector has to find them."""
+        if not self.stubborn:
+            del self.main, self.context, self.loop, self.local
 
     def detach(self) -> None:
         """Puts the function away. Its `finally` blocks run; its durable calls raise Detached."""
@@ -444,4 +447,5 @@ class FlowRun(Recorder):
             return
         stubborn = unwind(self.loop, self.main)
         if stubborn:
+            self.stubborn = True
             self.runtime.keep_stubborn(self.run_id, stubborn)

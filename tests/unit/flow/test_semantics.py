@@ -1,7 +1,9 @@
 """What a workflow function may rely on while it runs."""
 
 import asyncio
+import gc
 import logging
+import weakref
 
 import pytest
 
@@ -303,6 +305,27 @@ async def test_dropped_function_runs_its_finally_and_no_durable_call_and_no_comp
     assert seen == ["finally"]
     assert book.root.phase is Phase.SUSPENDED
     assert len(book.commits) == 1
+
+
+@pytest.mark.parametrize("waiting", ["sleep", "signal"])
+async def test_function_that_was_put_away_leaves_nothing_for_a_collector(world, waiting):
+    async def flow(ctx):
+        if waiting == "sleep":
+            await ctx.sleep(days=1)
+        else:
+            await ctx.wait_for("go")
+
+    book = world.begin(flow)
+    await world.passes(seconds=2)
+    parked = weakref.ref(world.runtime._parked.look(book.run_id))
+    assert parked() is not None
+    gc.disable()
+    try:
+        world.runtime.forget()
+        await world.settled()
+        assert parked() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("waiting", ["event", "task", "group", "queue", "shield", "stubborn"])

@@ -53,7 +53,7 @@ class Held(dict[int, R], Generic[R]):
 class Kept:
     """A run as the writer knows it: its row, its open tasks, its open hooks."""
 
-    __slots__ = ("hooks", "large", "number", "open_hooks", "row", "tasks")
+    __slots__ = ("hooks", "large", "number", "open_hooks", "row", "seen", "tasks")
 
     def __init__(
         self, number: int, row: RunRow, open_hooks: int, tasks: Held[TaskRow], hooks: Held[HookRow]
@@ -62,6 +62,7 @@ class Kept:
         self.row = row
         self.large = False  # asked for only when the run is new
         self.open_hooks = open_hooks
+        self.seen = -1  # when something was last written of it
         self.tasks = tasks
         self.hooks = hooks
 

@@ -49,7 +49,7 @@ from .sql import for_rows, statements
 _CONFLICT = Conflict()
 _CHUNKS = (64, 8, 1)
 _MOST_ROWS = 100_000  # in memory, over all runs
-_LOOK_EVERY = 20_000  # rows written between two looks at how many there are
+_LOOK_EVERY = 10_000  # rows written between two looks at how many there are, and whose
 _TOKENS_OF_AN_OPENING = 40  # bits
 
 _SQL = statements("writing")
@@ -71,6 +71,7 @@ class Writer:
         self.payloads = PayloadWriter(db)
         self._forks = ForkWriter(db, keeps_log)
         self._written = 0
+        self._look = 0
         self._clear()
 
     def _ask(self, name: str, values: Sequence[Any] = ()) -> Any:
@@ -159,6 +160,7 @@ class Writer:
             if reason := refusal(commit, kept.tasks, kept.hooks, ()):
                 return Refusal(reason)
             self._change(kept, commit)
+        kept.seen = self._look
         row = kept.row
         row.token = self._last_token = self._last_token + 1
         if commit.tasks:
@@ -385,13 +387,16 @@ class Writer:
                 start, left = end, left - chunk
 
     def _shrink(self) -> None:
-        """Let go of what is over, and of everything when it has become too much."""
+        """Let go of what is over, of runs that have rested since the last look, and of everything when
+        it has become too much."""
         for kept in self._moved.values():
             if not kept.is_open:
                 self._kept.pop(kept.row.run_id, None)
         self._written += len(self._tasks) + len(self._hooks)
         if self._written > _LOOK_EVERY:
             self._written = 0
+            look, self._look = self._look, self._look + 1
+            self._kept = {key: kept for key, kept in self._kept.items() if kept.seen == look}
             held = sum(1 + len(kept.tasks) + len(kept.hooks) for kept in self._kept.values())
             if held > _MOST_ROWS:
                 self._kept.clear()
