@@ -46,7 +46,7 @@ from ..record import (
 from .children import Starter, function_of
 from .documents import Documents, Prepared, check_arguments
 from .faults import Faults
-from .limited import ends_with_parent, slots_of
+from .limited import ends_with_parent, slots_of, there_already
 from .refusals import unknown
 from .runs import Runs
 from .tiers import Tiers, known_tier
@@ -79,12 +79,18 @@ class Functions:
         """Begin a run of a function, or find the one of that id."""
         self._must_run("start_function")
         run_id = start.run_id or self._ids.generate("Workflow", start.name)
+        if start.singleton:
+            await self._runs.recovery.finished()  # until then nobody knows who holds the key
+            if there := self._runs.gate.single(start.singleton, run_id):
+                return there_already(start, there)
         try:
             await self._begin_function(start, run_id)
         except Refused as error:
             if error.code != "run-exists" or not start.run_id:
                 raise
             await self._attach(start, error)
+        finally:
+            self._runs.gate.begun(start.singleton, run_id)
         return run_id
 
     async def _begin_function(

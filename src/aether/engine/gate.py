@@ -67,6 +67,7 @@ class Gate:
         self._reset_count = 0
         self._born = self._known_from = clock.now()
         self._looking = False
+        self._singles: dict[str, str] = {}  # runs that are about to be created, by their key
         self.is_open = False
         self.is_shared = False
         self.is_sole = False
@@ -147,6 +148,23 @@ class Gate:
             self._looking = True
             self.look_back(now - want.span)
         return False
+
+    def single(self, name: str, run_id: str) -> str:
+        """The run that holds this key or waits for it; "" if there is none: `run_id` is to be the one."""
+        key = self._keys.get(name)
+        there = self._singles.get(name, "")
+        if key is not None and not there:
+            places = [*key.holders, *(ticket.place for ticket in key.line.tickets())]
+            there = places[0][0] if places else ""
+        if there in ("", run_id):
+            self._singles[name] = run_id
+            return ""
+        return there
+
+    def begun(self, name: str, run_id: str) -> None:
+        """The run exists now, or will not."""
+        if name and self._singles.get(name) == run_id:
+            del self._singles[name]
 
     # What rows say
 

@@ -43,6 +43,19 @@ def ends_with_parent(row: TaskRow, options: ChildOptions) -> bool:
     return row.kind != "continue" and options.on_parent_end == "cancel"
 
 
+def there_already(start: FunctionStart, run_id: str) -> str:
+    """The run that there is. Raises Refused where that is not what was asked for."""
+    if start.on_existing != "fail":
+        return run_id
+    raise Refused(
+        Problem(
+            "singleton-running",
+            f"run {run_id} of '{start.name}' is not over, and there is one at a time",
+            fix="wait for it, cancel it, or start without `on_existing` to attach to it",
+        )
+    )
+
+
 def _announced(start: FunctionStart, schema: Schema) -> tuple[Want, ...]:
     declared = schema.limits
     if any(CALLED in (want.key, want.group) for want in declared):

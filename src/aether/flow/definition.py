@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import Problem, Refused
 from ..record import ActivityOptions
 from . import codec
-from .limits import Limit
+from .limits import Key, Limit
 from .options import Retry
 
 
@@ -111,11 +111,15 @@ class WorkflowDefinition:
         name: str,
         version: str = "",
         limits: Sequence[Limit] = (),
+        singleton: Key = "",
     ) -> None:
         self.limits = tuple(limits)
         self.function = function
         self.name = name or name_of(function)
         self.version = version or version_of(function)
+        self.single = Limit(singleton, concurrency=1) if singleton else None
+        if self.single is not None:
+            self.limits += (self.single,)
         self.is_async = is_async(function)
         if not _signature_of(function).parameters:
             raise Refused(

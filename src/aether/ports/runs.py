@@ -29,6 +29,7 @@ class FunctionStart(msgspec.Struct, kw_only=True):
     tier: str = ""
     limits: tuple[Want, ...] | None = None  # None: as the function's workers have announced
     priority: int = 500
+    singleton: str = ""  # a limited key of which at most one run exists at a time
 
 
 class RunEnd(msgspec.Struct, frozen=True):
@@ -47,10 +48,12 @@ class FunctionRuns(Protocol):
     that exists: a run of the same function with the same inputs is attached to, also when it is over
     (with `fail` it is Refused `run-exists`; with `restart_failed` one that ended without success begins
     anew as another attempt under the same id, linked to the old one); other inputs, or another function,
-    are Refused `id-conflict`. `end` waits for the end, NotFound or WaitTimeout otherwise. `signal` is
-    recorded once it returns, at most once for each `key` that is not ""; a run that is over refuses it
-    (InvalidState `run-over`). `update` waits for the function's answer: the encoded result, or Refused
-    `update-refused`. `query` records nothing. `cancel` lets the function clean up; with `force` it does not.
+    are Refused `id-conflict`. While a run holds the key `singleton`, or waits for it, that run is the one
+    (with `fail`, Refused `singleton-running`). `end` waits for the end, NotFound or WaitTimeout
+    otherwise. `signal` is recorded once it returns, at most once for each `key` that is not ""; a run
+    that is over refuses it (InvalidState `run-over`). `update` waits for the function's answer: the
+    encoded result, or Refused `update-refused`. `query` records nothing. `cancel` lets the function
+    clean up; with `force` it does not.
     """
 
     async def start_function(self, start: FunctionStart) -> str: ...

@@ -79,6 +79,7 @@ class Functions:
         jitter: Span | None = None,
         inputs: Mapping[str, Any] | None = None,
         limits: Sequence[Limit] = (),
+        singleton: str | Callable[..., Any] = "",
     ) -> WorkflowDecorator: ...
     def workflow(
         self,
@@ -92,10 +93,12 @@ class Functions:
         jitter: Span | None = None,
         inputs: Mapping[str, Any] | None = None,
         limits: Sequence[Limit] = (),
+        singleton: str | Callable[..., Any] = "",
     ) -> Any:
         """`@app.workflow` or `@app.workflow("order")`: a workflow of this app. With `cron` it also runs by
         itself, with `inputs` as its arguments, as long as the app is up. Each run waits for slots of its
-        `limits`, and holds them to its end."""
+        `limits`, and holds them to its end. Of `singleton`, a key like those of limits, there is one run at a
+        time: to start another is to find that one."""
         schedule = None
         if cron:
             schedule = Schedule(
@@ -107,7 +110,12 @@ class Functions:
                 inputs=inputs or {},
             )
         return workflow(
-            name, version=version, schedule=schedule, limits=limits, register=self._add_workflow
+            name,
+            version=version,
+            schedule=schedule,
+            limits=limits,
+            singleton=singleton,
+            register=self._add_workflow,
         )
 
     @overload

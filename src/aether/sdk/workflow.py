@@ -186,12 +186,14 @@ class Workflow(WorkflowReference[P, R]):
         await self._ready()
         definition = self.definition
         inputs = definition.signature.encode(args, kwargs)
+        single = wants_of((definition.single,), args, kwargs, inputs) if definition.single else ()
         start = FunctionStart(
             name=definition.name,
             version=definition.version,
             inputs=inputs,
             limits=wants_of(definition.limits, args, kwargs, inputs),
             priority=options.priority,
+            singleton=single[0].key if single else "",
             run_id=options.id,
             on_existing=options.on_existing,
             delay=micros(options.delay, "delay"),
@@ -246,8 +248,10 @@ class WorkflowDecorator:
         schedule: Schedule | None,
         register: Registrar | None,
         limits: Sequence[Limit] = (),
+        singleton: str | Callable[..., Any] = "",
     ) -> None:
         self._limits = limits
+        self._singleton = singleton
         self._name = name
         self._version = version
         self._schedule = schedule
@@ -258,7 +262,9 @@ class WorkflowDecorator:
     @overload
     def __call__(self, function: PlainWorkflowFunction[P, R]) -> Workflow[P, R]: ...
     def __call__(self, function: Callable[..., Any]) -> Workflow[Any, Any]:
-        definition = WorkflowDefinition(function, self._name, self._version, self._limits)
+        definition = WorkflowDefinition(
+            function, self._name, self._version, self._limits, self._singleton
+        )
         made: Workflow[Any, Any] = Workflow(definition, self._schedule)
         if self._register is not None:
             self._register(made)
@@ -276,6 +282,7 @@ def workflow(
     version: str = "",
     schedule: Schedule | None = None,
     limits: Sequence[Limit] = (),
+    singleton: str | Callable[..., Any] = "",
     register: Registrar | None = None,
 ) -> WorkflowDecorator: ...
 def workflow(
@@ -284,6 +291,7 @@ def workflow(
     version: str = "",
     schedule: Schedule | None = None,
     limits: Sequence[Limit] = (),
+    singleton: str | Callable[..., Any] = "",
     register: Registrar | None = None,
 ) -> Any:
     """`@workflow` or `@workflow("order")` makes a workflow of a function whose first parameter is a Context.
@@ -291,7 +299,7 @@ def workflow(
     without one it is a digest of it."""
     if callable(name):
         return WorkflowDecorator("", version, schedule, register)(name)
-    return WorkflowDecorator(name, version, schedule, register, limits)
+    return WorkflowDecorator(name, version, schedule, register, limits, singleton)
 
 
 Registrar = Callable[[Workflow[Any, Any]], None]

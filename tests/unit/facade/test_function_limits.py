@@ -175,3 +175,45 @@ async def test_a_key_of_an_argument_that_is_not_there_is_refused_at_the_start() 
         await app.serve()
         with pytest.raises(Refused, match="bad-limit"):
             await serve.start("a")
+
+
+async def test_of_a_singleton_there_is_one_run_at_a_time_and_a_second_start_finds_it() -> None:
+    async with Aether("memory:") as app:
+
+        @app.workflow(singleton="sync:{account}")
+        async def sync(ctx: Context, account: str) -> str:
+            return str(await ctx.wait_for("go"))
+
+        await app.serve()
+        first, second, other = await asyncio.gather(
+            sync.start("a"), sync.start("a"), sync.start("b")
+        )
+        assert first.id == second.id != other.id
+        with pytest.raises(Refused, match="singleton-running"):
+            await sync.options(on_existing="fail").start("a")
+        for handle in (first, other):
+            await handle.signal("go", "done")
+        assert await second.result() == await other.result() == "done"
+        third = await sync.start("a")
+        assert third.id != first.id
+        await third.signal("go")
+        await third.result()
+
+
+async def test_a_singleton_is_found_by_the_next_process(tmp_path) -> None:
+    url = f"sqlite:///{tmp_path}/aether.db"
+    ids = []
+    for last in (False, True):
+        async with Aether(url, finish=False) as app:
+
+            @app.workflow("sync", singleton="sync")
+            async def sync(ctx: Context) -> None:
+                await ctx.wait_for("go")
+
+            await app.serve()
+            handle = await sync.start()
+            ids.append(handle.id)
+            if last:
+                await handle.signal("go")
+                await handle.result()
+    assert ids[0] == ids[1]
