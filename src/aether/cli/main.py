@@ -33,6 +33,7 @@ COMMANDS = {
     "demo": "Serve, run a first workflow, and say where to look.",
     "serve": "Serve runs over HTTP, with pages and metrics.",
     "token": "Create, list and revoke the tokens of a server.",
+    "sim": "Run a workflow under crashes at every step, in virtual time.",
     "config": "Show the settings of a server, and where each came from.",
     "submit": "Begin a run of a document on a server.",
     "check-deploy": "Check that code fits the runs that are under way.",
