@@ -46,6 +46,11 @@ class Prepared(msgspec.Struct):
     text: bytes
     warnings: tuple[str, ...] = ()
 
+    @property
+    def stored(self) -> tuple[bytes, bytes]:
+        """As a store keeps it."""
+        return self.digest, self.text
+
 
 class Documents:
     """`known` says what this engine can serve; `version` of it changes with every change of that."""

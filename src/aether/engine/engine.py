@@ -43,6 +43,7 @@ from .forks import Forking, forks_of
 from .functions import ChildStarter, Functions
 from .keeping import Keeping, Retention, drop_artifacts
 from .ledger import Ledger
+from .limited import covering
 from .membership import LEASE, Membership
 from .refusals import task_number
 from .runs import IN_MEMORY, Runs
@@ -69,8 +70,7 @@ class Engine(Catalog, Forking, Functions, Travel):
     `tier` is that of runs whose submit names none; all but `state-action-log` need `volatile`, an empty
     store in memory that is the engine's own. A value of more than `payload_limit` bytes is refused.
     Of several engines on one store each is a `node`, a name for people; the runs of one that has not
-    been heard of for `lease` are taken up by the others. Limits are kept by an engine that has its store
-    to itself: SQLite sees to that, elsewhere `sole` says so.
+    been heard of for `lease` are taken up by the others. `sole` lets it keep limits on a shared store.
     """
 
     def __init__(
@@ -173,9 +173,8 @@ class Engine(Catalog, Forking, Functions, Travel):
                 get=self.get,
                 delete=self.delete,
             )
-            self._membership.renewed = (
-                self._crons.refresh
-            )  # other engines add crons, and change them
+            # Other engines add crons, and change them.
+            self._membership.renewed = self._crons.refresh
         self._keeping: Keeping | None = None
         if retention is not None:
             self._keeping = Keeping(retention, self._store, clock, self._faults, self.delete)
@@ -361,6 +360,7 @@ class Engine(Catalog, Forking, Functions, Travel):
         fire_at: Instant | None = None,
         tier: str = "",
         parent: str = "",
+        above: RunRow | None = None,
     ) -> None:
         metadata = prepared.document.metadata
         now = self._clock.now()
@@ -378,9 +378,9 @@ class Engine(Catalog, Forking, Functions, Travel):
             created_at=now,
             tier=tier or self._tier,
             warnings=prepared.warnings,
+            slots=covering(above),
         )
-        document = (prepared.digest, prepared.text)
-        await self._runs.begin(RunSubmitted(row, now), prepared.plan, document)
+        await self._runs.begin(RunSubmitted(row, now), prepared.plan, prepared.stored)
 
     def _variables(self) -> bytes | None:
         found: dict[str, Any] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -297,7 +297,7 @@ class ChildStarter(Starter):
         options = decode_child(row.options) if row.options else ChildOptions()
         function, template = function_of(row)
         if template:
-            await self._begin_template(template, parent, row, child, told, options.labels)
+            await self._begin_template(template, parent, row, child, told, options)
             return
         name, _, version = function.partition("@")
         timeout, labels = options.timeout, options.labels
@@ -329,12 +329,18 @@ class ChildStarter(Starter):
         row: TaskRow,
         child: str,
         told: str,
-        labels: Mapping[str, str],
+        options: ChildOptions,
     ) -> None:
         prepared: Prepared = await self._documents.prepare(template)
         arguments = check_arguments(prepared.document, as_mapping(row.inputs))
         await self._begin_document(
-            prepared, child, arguments, labels or None, tier=parent.tier, parent=told
+            prepared,
+            child,
+            arguments,
+            options.labels or None,
+            tier=parent.tier,
+            parent=told,
+            above=parent if ends_with_parent(row, options) else None,
         )
 
     async def run(self, run_id: str) -> RunRow | None:

@@ -62,7 +62,8 @@ class Line:
         """Whose turn it is."""
         for priority in sorted(self._levels, reverse=True):
             groups = self._levels[priority]
-            for group in list(groups):
+            while groups:
+                group = next(iter(groups))
                 heap = groups[group]
                 while heap and heap[0][2].gone:
                     heappop(heap)

@@ -217,3 +217,27 @@ async def test_a_singleton_is_found_by_the_next_process(tmp_path) -> None:
                 await handle.signal("go")
                 await handle.result()
     assert ids[0] == ids[1]
+
+
+async def test_a_template_that_is_a_child_does_not_wait_for_what_its_parent_holds() -> None:
+    body = {"name": "t", "executor": {"type": "echo"}, "limits": [{"key": "k", "concurrency": 1}]}
+    template = {
+        "apiVersion": "aether/v1",
+        "kind": "WorkflowTemplate",
+        "metadata": {"name": "child", "version": "1"},
+        "spec": {
+            "entrypoint": "t",
+            "limits": [{"key": "k", "concurrency": 1}],
+            "templates": [{"task": body}],
+        },
+    }
+    async with Aether("memory:") as app:
+
+        @app.workflow(limits=[Limit("k", concurrency=1)])
+        async def parent(ctx: Context) -> str:
+            await ctx.child("child@1")
+            return "done"
+
+        await app.put_template(template)
+        await app.serve()
+        assert await parent.start_and_wait() == "done"
