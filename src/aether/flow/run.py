@@ -14,12 +14,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from ..ports import Fence
-from ..record import (
-    Dropped,
-    Path,
-    Stuck,
-    TaskRow,
-)
+from ..record import Dropped, Path, Stuck, TaskRow
 from .calls import Call, Detached, StepCall, TimerCall, key_of, key_of_row
 from .endings import child_run_id, end_of, unwind
 from .handlers import Handlers
