@@ -62,10 +62,10 @@ def finish_attempt(
     error_type: str = "",
 ) -> None:
     """An attempt has come to `code`: suspended, tried again, or over."""
-    warn = partial(turn.warn, node.row.ordinal)
     phase = phase_of(code)
     conditions = node.spec.conditions
     if conditions is not None:
+        warn = partial(turn.warn, node.row.ordinal)
         phase = judge(conditions, phase, leaf_env(phase, code, message, outputs), warn)
     if phase is _SUSPENDED:
         _suspend(turn, node, code, message, outputs)
@@ -101,9 +101,11 @@ def try_again(
 ) -> bool:
     """Grant a retry if the policy says so: at once, or after its back-off."""
     retry = node.spec.retry
+    if retry is None:
+        return False
     row = node.row
     warn = partial(turn.warn, row.ordinal)
-    if retry is None or not grants(retry, row, phase, code, message, outputs, error_type, warn):
+    if not grants(retry, row, phase, code, message, outputs, error_type, warn):
         return False
     wait = wait_before(retry, turn.state.run.run_id, row)
     turn.move(

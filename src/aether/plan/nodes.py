@@ -145,14 +145,16 @@ def _raise_to_ready(turn: Turn, node: Node) -> None:
 
 def _bind(turn: Turn, node: Node) -> str:
     """Store the node's inputs; answers what is wrong with them."""
-    warn = partial(turn.warn, node.row.ordinal)
-    parent = node.parent
+    parent, binding, fault = node.parent, node.spec.binding, ""
+    inputs: bytes | None
     if isinstance(parent, LoopScope):
-        inputs: bytes | None = bind_iteration(turn.state, parent, node.row.index, warn)
-        fault = ""
+        warn = partial(turn.warn, node.row.ordinal)
+        inputs = bind_iteration(turn.state, parent, node.row.index, warn)
+    elif not binding.varies:
+        inputs = binding.encoded  # whatever there is to see
     else:
-        env = child_env(turn.state, parent)
-        inputs, fault = bind(node.spec.binding, env, warn)
+        warn = partial(turn.warn, node.row.ordinal)
+        inputs, fault = bind(binding, child_env(turn.state, parent), warn)
     given = turn.state.given
     if given is not None and given[0] == (node.row.parent, node.row.scope, node.row.task_name):
         inputs = merge(inputs, given[1])

@@ -272,6 +272,8 @@ def hook_run_id(run_id: str, number: int) -> str:
 def parse_task_run_id(text: str) -> tuple[str, int, bool] | None:
     """(run id, number, is it a hook), or None if `text` is no task run id."""
     run_id, dot, tail = text.rpartition(".")
+    if run_id and tail.isdecimal() and tail.isascii() and len(tail) <= 18:
+        return run_id, int(tail), False  # nearly all are: each task run comes here twice
     is_hook = tail.startswith("h")
     digits = tail[1:] if is_hook else tail
     if not dot or not run_id or not digits.isascii() or not digits.isdigit() or len(digits) > 18:
