@@ -40,9 +40,10 @@ async def test_a_wait_that_ends_says_what_the_run_waits_for():
             await app.submit_and_wait(DOCUMENT, timeout=0)
 
 
-async def test_after_a_stop_one_is_not_sent_to_start_again():
+async def test_after_a_stop_calls_are_refused_until_the_app_is_started_again():
     async with Aether("memory:") as app:
         pass
-    for call in (app.submit(DOCUMENT), app.start()):
-        with pytest.raises(InvalidState, match="over the same store"):
-            await call
+    with pytest.raises(InvalidState, match="has been stopped"):
+        await app.submit(DOCUMENT)
+    async with app:
+        assert await app.submit(DOCUMENT)
