@@ -38,6 +38,7 @@ class Recorder:
         "after",
         "answers",
         "clock",
+        "dated",
         "detached",
         "ended",
         "fence",
