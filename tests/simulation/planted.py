@@ -161,6 +161,44 @@ BUGS = {
         "[]",
         seed=9,
     ),
+    "an engine decides for a run that another one holds": Bug(
+        "aether.engine.loading:Loader._ours",
+        "if rows.run.held_by == self._membership.number or _is_over(rows):",
+        "if True:",
+    ),
+    "a run that is taken over keeps its epoch": Bug(
+        "aether.plan.lifecycle:taken_over", "epoch=state.run.epoch + 1", "epoch=state.run.epoch"
+    ),
+    "a letter is never answered": Bug(
+        "aether.engine.letters:Letters._is_answered",
+        "if self._tell(request, await self._told(message)):",
+        "if False:",
+        seed=2,
+    ),
+    "runs of an engine that died are left alone": Bug(
+        "aether.engine.recovery:Recovery._run",
+        "while self._store.shared:",
+        "while False:",
+        seed=4,
+    ),
+    "what was lost with a session is held for good": Bug(
+        "aether.engine.runs:Runs._session_lost", "live.forget_state()", "pass", seed=2
+    ),
+    "a store gives away a run whose engine stands": Bug(
+        "aether.adapters.store.memory.cluster:Sharing._claim",
+        "if self._sessions.stands(holder):",
+        "if False:",
+        seed=2,
+    ),
+    "who waits for another engine's run is told nothing": Bug(
+        "aether.engine.abroad:Abroad._look_at", "self._waiting.changed(run_id)", "pass", seed=6
+    ),
+    "a function asks for answers that it had before": Bug(
+        "aether.flow.run:FlowRun._hand_answer", "self.after = row.order", "self.after = 0", seed=2
+    ),
+    "a parked function is not delivered again": Bug(
+        "aether.plan.function_turn:FunctionTurn.answer", "self.woken = True", "pass", seed=1
+    ),
 }
 
 

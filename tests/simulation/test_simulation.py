@@ -15,6 +15,7 @@ from aether.testing.documents import random_document
 from aether.testing.simulation import POINTS, simulate
 from aether.testing.simulation.__main__ import repeat
 from aether.testing.simulation.loop import running
+from aether.testing.simulation.programs import KINDS
 from aether.testing.simulation.world import FURTHEST_BACK, World
 
 EVENTS = 5_000
@@ -50,8 +51,19 @@ def test_fixed_seeds_break_no_rule_and_hit_every_kind_of_fault(fixed):
     for report in fixed:
         hits.update(report.faults)
     assert [point for point in POINTS if not hits[point]] == []
-    events = sum(report.events for report in fixed)
+    events = sum(report.stormy for report in fixed)
     assert sum(hits.values()) > events / 50
+
+
+def test_fixed_seeds_lead_functions_and_every_tier_through_all_that_they_can_do(fixed):
+    seen = Counter()
+    for report in fixed:
+        seen.update(report.seen)
+    wanted = [f"function {kind}" for kind in KINDS]
+    wanted += [f"function ends {how}" for how in ("well", "fails", "continues")]
+    wanted += ["function replayed", "function ended Cancelled", "call signal", "call update"]
+    assert [name for name in wanted if seen[name] < seen["function"] / 100] == []
+    assert [name for name in ("log", "snapshot", "memory") if seen[f"tier {name}"] < 100] == []
 
 
 def test_fixed_seeds_do_all_that_clients_can_do(fixed):

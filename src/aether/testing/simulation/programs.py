@@ -136,7 +136,7 @@ def _undo(what: str) -> str:
 async def _perform(ctx: Any, deeds: Deeds, node: Node) -> Any:
     kind, name, rest = node
     deeds.feature(kind)
-    return await _KINDS[kind](ctx, deeds, name, rest)
+    return await KINDS[kind](ctx, deeds, name, rest)
 
 
 async def _step(ctx: Any, deeds: Deeds, name: str, rest: int) -> Any:
@@ -263,7 +263,7 @@ async def _caught(ctx: Any, deeds: Deeds, name: str, rest: tuple[float, Node]) -
     return "one way or the other"
 
 
-_KINDS: dict[str, Callable[..., Any]] = {
+KINDS: dict[str, Callable[..., Any]] = {
     "step": _step,
     "plain": _plain,
     "drawn": _drawn,

@@ -28,6 +28,7 @@ class Report(msgspec.Struct):
 
     seed: int
     events: int
+    stormy: int  # of them, those until the faults stopped
     breaches: list[str]
     digest: str
     runs: int
@@ -48,7 +49,7 @@ class Simulation(World):
         self.clients = Clients(self)
         self.storm = events
         self.dice = self.chance.child("chaos")
-        self.healed_at = 0
+        self.healed_at = self.stormy = 0
 
     def committed(self, commit: Commit, token: Token) -> None:
         super().committed(commit, token)
@@ -184,6 +185,7 @@ class Simulation(World):
 
     def heal(self) -> None:
         self.healing = True
+        self.stormy = self.loop.ran
         self.healed_at = self.loop.now
         self.faults.active = False
         self.release.release()
@@ -260,6 +262,7 @@ def _simulate(seed: int, events: int) -> Report:
     return Report(
         seed=seed,
         events=simulation.loop.ran,
+        stormy=simulation.stormy,
         breaches=breaches,
         digest=digest,
         runs=simulation.model.ended,
