@@ -66,9 +66,9 @@ def command(config: str | None, **given: Any) -> int:
     logs.set_up(as_json=settings.is_on("logs.json"))
     version = version_of("aether-workflows")
     told = partial(_tell, settings, version)
-    more = {"encryption": os.environ.get(ENCRYPTION, ""), "version": version}
+    encryption = os.environ.get(ENCRYPTION, "")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(settings, told, **more))
+        runner.run(serve(settings, told, encryption=encryption, version=version))
     return exits.OK
 
 

@@ -8,7 +8,6 @@ through ports.
 from .audit_file import export_lines as export_lines
 from .audit_file import import_lines as import_lines
 from .audit_file import read_lines as read_lines
-from .audit_file import read_lines as read_lines
 from .chain_check import Verdict as Verdict
 from .chain_check import run_ids as run_ids
 from .chain_check import verify_run as verify_run

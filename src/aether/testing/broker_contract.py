@@ -292,7 +292,9 @@ class BrokerContract(ContractSuite):
         await self.settle()
         assert events.beats == [("run.a", b"half"), ("run.a", None)]
 
-    async def test_a_heartbeat_of_a_cancelled_delivery_is_told_to_stop_and_not_reported(self) -> None:
+    async def test_a_heartbeat_of_a_cancelled_delivery_is_told_to_stop_and_not_reported(
+        self,
+    ) -> None:
         broker, events = await self._connected()
         held = await self._held(broker, assignment("a"), "w1")
         await broker.start(held, "w1")

@@ -42,7 +42,9 @@ def check_executor(ctx: Context, executor: ExecutorRef, at: Path) -> None:
         return
     known = ctx.known.executors
     if known is not None and kind not in known:
-        what = f"no worker serves the executor type '{shown(kind)}' yet; its tasks will wait for one"
+        what = (
+            f"no worker serves the executor type '{shown(kind)}' yet; its tasks will wait for one"
+        )
         fix = ctx.report.speller.did_you_mean(kind, known, "start a worker that serves it")
         ctx.report.warn_once("unknown-executor", kind, (*at, "type"), what, fix)
 

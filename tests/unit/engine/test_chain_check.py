@@ -251,7 +251,7 @@ async def test_imported_run_equals_the_exported_one_row_by_row() -> None:
     source, target = await a_finished_run(audit_key=KEY), await empty_store()
     await import_lines(target, await exported(source))
     (a,), (b,) = await source.load(["r"]), await target.load(["r"])
-    b.run.token = a.run.token
+    b.run.token, b.run.owner = a.run.token, a.run.owner
     assert a == b
     assert await source.history("r") == await target.history("r")
     assert await source.document(a.run.document) == await target.document(a.run.document)

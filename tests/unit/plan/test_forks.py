@@ -349,9 +349,13 @@ def test_what_was_cancelled_because_another_failed_starts_again():
 def parameter_chain():
     return workflow(
         dag(
-            node("a", arguments=values(value("x", valueFrom={"parameter": "workflow.parameters.p"}))),
             node(
-                "b", "a", arguments=values(value("x", valueFrom={"parameter": "workflow.parameters.p"}))
+                "a", arguments=values(value("x", valueFrom={"parameter": "workflow.parameters.p"}))
+            ),
+            node(
+                "b",
+                "a",
+                arguments=values(value("x", valueFrom={"parameter": "workflow.parameters.p"})),
             ),
         ),
         arguments=values(value("p", "old", type="string")),
