@@ -52,7 +52,10 @@ BUGS = {
         "row.retry_count > retry.limit",
     ),
     "onStart fires again after a resume": Bug(
-        "aether.plan.nodes:started", "is_first = row.begun != row.attempt", "is_first = True"
+        "aether.plan.nodes:started",
+        "is_first = row.begun != row.attempt",
+        "is_first = True",
+        seed=21,
     ),
     "a held task is never released": Bug(
         "aether.plan.nodes:release_held",
@@ -115,7 +118,10 @@ BUGS = {
         "aether.engine.relay:Relay._tell_all", "self._delivered(run_id, number)", "pass"
     ),
     "whoever watches a run is not told": Bug(
-        "aether.engine.runs:Runs._perform", "self._waiting.changed(live.run_id)", "pass"
+        "aether.engine.runs:Runs._perform",
+        "self._waiting.changed(live.run_id)",
+        "pass",
+        seed=29,
     ),
     "lazy facts are never written": Bug(
         "aether.engine.runs:Runs._write_lazy", "self._stepper.push(live)", "pass", seed=15
