@@ -1,6 +1,8 @@
 """The pytest plugin: the seed of a test of workflows, told when it fails.
 
-It is loaded by every pytest where Aether is installed, and imports nothing of it until a test does.
+A project asks for it in its conftest. It is no entry point on purpose: pytest would take every module of
+this package apart to rewrite its asserts, also in projects that never test a workflow. It imports nothing
+of the engine until a test does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The pytest plugin tells the seed of a test that failed, and costs a project nothing that does not use it."""
+"""The pytest plugin tells the seed of a test that failed, and costs a project nothing that does not ask for it."""
 
 from __future__ import annotations
 
@@ -37,12 +37,9 @@ def test_nothing_of_it_is_imported():
 
 
 def run(folder: Path, text: str, *more: str) -> str:
-    """pytest on `text`, in a folder that pytest takes for a place where Aether is installed."""
+    """pytest on `text`, in a project whose conftest asks for the plugin."""
     (folder / "test_it.py").write_text(text)
-    installed = folder / "aether_plugin-1.dist-info"
-    installed.mkdir(exist_ok=True)
-    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: aether-plugin\nVersion: 1\n")
-    (installed / "entry_points.txt").write_text("[pytest11]\naether = aether.testing.plugin\n")
+    (folder / "conftest.py").write_text('pytest_plugins = ["aether.testing.plugin"]\n')
     command = [
         sys.executable,
         "-W",
@@ -77,14 +74,10 @@ def test_environment_is_a_fixture(tmp_path: Path) -> None:
     assert "1 passed" in run(tmp_path, FAILS, "-k", "fixture")
 
 
-def test_project_that_does_not_use_it_pays_nothing(tmp_path: Path) -> None:
+def test_asking_for_it_loads_no_engine(tmp_path: Path) -> None:
     assert "1 passed" in run(tmp_path, UNTOUCHED)
 
 
-def test_it_is_found_by_pytest() -> None:
-    project = (Path(__file__).parents[3] / "pyproject.toml").read_text("utf-8")
-    assert 'pytest11]\naether = "aether.testing.plugin"' in project.replace(
-        '"pytest11"', "pytest11"
-    )
-    found = {each.name: each.value for each in entry_points(group="pytest11")}
-    assert found.get("aether", "aether.testing.plugin") == "aether.testing.plugin"
+def test_installing_aether_adds_nothing_to_other_peoples_tests() -> None:
+    """pytest takes every module of a distribution with an entry point apart to rewrite its asserts."""
+    assert [each for each in entry_points(group="pytest11") if "aether" in each.value] == []
