@@ -87,7 +87,10 @@ def completed(turn: FunctionTurn, event: TaskCompleted) -> None:
         _activity_started(turn, call, event.worker)
     phase = phase_of(event.code)
     if phase is Phase.SUSPENDED:
-        turn.move(call, phase, message=event.message, code=event.code)
+        if call.row.phase is phase:
+            turn.nothing = f"delivery {event.delivery} waits already: the broker said it twice"
+        else:
+            turn.move(call, phase, message=event.message, code=event.code)
         return
     attempt_over(turn, call, phase, event.message, event.outputs, event.code, event.error_type)
 

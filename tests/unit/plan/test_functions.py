@@ -290,6 +290,14 @@ def test_an_activity_may_be_completed_from_outside() -> None:
     assert world.row("charge").outputs == b"[4]"
 
 
+def test_an_activity_that_says_twice_that_its_result_comes_later_says_it_once() -> None:
+    world = FunctionWorld()
+    world.append(an_activity())
+    completed(world, "charge", code=1)
+    completed(world, "charge", code=1)
+    assert world.row("charge").phase is Phase.SUSPENDED
+
+
 def test_a_lost_worker_costs_no_attempt() -> None:
     world = FunctionWorld()
     world.append(an_activity())

@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     seconds = 0.0
     done: list[int] = []
     for seed in _seeds(options):
-        report = simulate(seed, options.events)
+        report = simulate(seed, options.events, alone=options.alone)
         done.append(seed)
         events, runs, seconds = (
             events + report.events,
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fresh", type=int, default=0, help="and so many that nobody chose")
     parser.add_argument("--events", type=int, default=EVENTS, help="events until the faults stop")
     parser.add_argument("--seconds", type=float, help="begin no other seed after so long")
+    parser.add_argument("--alone", action="store_true", help="one engine, documents, the whole log")
     parser.add_argument("--coverage", action="store_true", help="a fault never hit is an error")
     parser.add_argument("--seen", action="store_true", help="show what happened how often")
     return parser
@@ -75,7 +76,7 @@ def _lines(report: Report, options: argparse.Namespace) -> Iterator[str]:
         yield f"seed {report.seed}: {report.events} events, {report.runs} runs, {report.digest}"
     if not report.breaches:
         return
-    yield f"FAILED: {repeat(report.seed, options.events)}"
+    yield f"FAILED: {repeat(report.seed, options.events)}{' --alone' if options.alone else ''}"
     for breach in report.breaches[:5]:
         yield f"  {breach}"
 

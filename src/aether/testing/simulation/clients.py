@@ -119,7 +119,7 @@ class Clients:
         return tier
 
     def start_function(self) -> None:
-        if not self._are_enough():
+        if not self._are_enough() and not self.world.alone:
             self.functions.start(self._tier(f"f{self.functions.count + 1}"))
 
     def _submit(self, run_id: str, *, first: bool) -> None:

@@ -42,8 +42,8 @@ class Report(msgspec.Struct):
 class Simulation(World):
     """The world with its clients, and chaos at work."""
 
-    def __init__(self, seed: int, events: int) -> None:
-        super().__init__(seed)
+    def __init__(self, seed: int, events: int, *, alone: bool = False) -> None:
+        super().__init__(seed, alone=alone)
         self.watch = FunctionWatch(self)
         self.functions = self.model.functions = self.watch
         self.clients = Clients(self)
@@ -242,15 +242,16 @@ class Simulation(World):
             self.breaches += self.clients.crons.owed()
 
 
-def simulate(seed: int, events: int = EVENTS) -> Report:
-    """Run the simulation of `seed`: the same report every time."""
+def simulate(seed: int, events: int = EVENTS, *, alone: bool = False) -> Report:
+    """Run the simulation of `seed`: the same report every time. `alone`: one engine, documents and the whole
+    log, without neighbours, functions and other tiers."""
     with cemetery():
-        return _simulate(seed, events)
+        return _simulate(seed, events, alone)
 
 
-def _simulate(seed: int, events: int) -> Report:
+def _simulate(seed: int, events: int, alone: bool) -> Report:
     begun = perf_counter()
-    simulation = Simulation(seed, events)
+    simulation = Simulation(seed, events, alone=alone)
     with running(simulation.loop), simulation.decisions.listening():
         simulation.node.context.run(simulation.begin)
         simulation.weather()

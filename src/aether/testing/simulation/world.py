@@ -87,8 +87,11 @@ class EngineLife:
 
 
 class World:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, alone: bool = False) -> None:
         self.seed = seed
+        self.alone = (
+            alone  # documents, one engine and the whole log; no neighbours, functions or tiers
+        )
         self.chance = Chance(f"simulation {seed}")
         self.breaches: list[str] = []
         self.seen: Counter[str] = Counter()
@@ -98,7 +101,8 @@ class World:
         self.model = Model(self.breach, lambda: self.loop.now)
         self.decisions = Decisions()
         apart = self.chance.child("places")
-        self.width = apart.one_of((1, 1, 1, 2, 3))  # engines that share the store
+        width = apart.one_of((1, 1, 1, 2, 3))
+        self.width = 1 if alone else width  # engines that share the store
         self.server = StoreServer(
             self.loop,
             self.chance,
@@ -113,7 +117,7 @@ class World:
         self.ids = Ids()
         self.functions: Hosting | None = None
         self.loose = LooseRuns(self)
-        self.tiered = apart.happens(0.5)
+        self.tiered = apart.happens(0.5) and not alone
         self.is_local = self.chance.happens(0.35)  # engine, broker and worker in one process
         self.rooms = self.chance.one_of((10_000, 10_000, 1, 3))
         self.skew = self.chance.one_of((0, 0, 1_000_000, 90_000_000))
