@@ -64,7 +64,7 @@ BUGS = {
         seed=7,
     ),
     "a paused run hands out tasks": Bug(
-        "aether.plan.nodes:may_dispatch", "state.run.paused_at is None and", "True and"
+        "aether.plan.nodes:may_dispatch", "run.paused_at is not None or", "False or"
     ),
     "one slot too many": Bug(
         "aether.plan.nodes:may_dispatch", "state.active < limit", "state.active <= limit"
@@ -78,7 +78,7 @@ BUGS = {
         "if state.run.seq < 0:",
     ),
     "a task that ends is not counted": Bug(
-        "aether.plan.turn:Turn.end", "self.state.run.done += 1", "self.state.run.done += 0"
+        "aether.plan.turn:Turn.end", "state.run.done += 1", "state.run.done += 0"
     ),
     "time goes back after a reload": Bug(
         "aether.plan.state:State.begin", "max(run.created_at, run.decided_at)", "run.created_at"
