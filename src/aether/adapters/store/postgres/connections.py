@@ -201,7 +201,7 @@ class Connections:
             raise self.answered(exc) from exc
         except pg.DataError as exc:
             raise BadValue(str(exc)) from exc
-        except (pg.InterfaceError, OSError, TimeoutError) as exc:
+        except (pg.InterfaceError, pg.InternalClientError, OSError, TimeoutError) as exc:
             raise _Lost(str(exc) or type(exc).__name__) from exc
 
     async def write(self, statement: str, *values: Any) -> Any:
@@ -221,7 +221,8 @@ class Connections:
             raise BadValue(str(exc)) from exc
         except pg.InterfaceError as exc:  # the driver's own objection, before anything is sent
             raise StoreUnavailable(f"{self.where}: {exc}") from exc
-        except (OSError, TimeoutError) as exc:
+        except (pg.InternalClientError, OSError, TimeoutError) as exc:
+            # The driver loses count of itself when the server closes in the middle of its words.
             why = str(exc) or "no answer in time"
             raise CommitUnknown(f"{self.where} went away during a commit: {why}") from exc
 
