@@ -49,7 +49,9 @@ class Deadly(FunctionEngine):
         return self.store.left <= 0
 
     def _moves(self) -> bool:
-        return not self.dead and super()._moves()  # what a dead process is busy with comes to no end
+        return (
+            not self.dead and super()._moves()
+        )  # what a dead process is busy with comes to no end
 
     async def revive(self) -> None:
         """Another process: what the old one still tries reaches no store."""
